@@ -1,0 +1,1 @@
+"""What is done: one folder per process, none of which imports another."""

@@ -1,0 +1,1 @@
+"""What every service stands on: contract (what is said), domain (what is known), kit (how it runs)."""

@@ -1,0 +1,38 @@
+"""Every service of the suite, once: its port, its lanes, what it owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One service. `name` is used everywhere outside Python; `package` is its folder under `services/`."""
+
+    name: str
+    port: int
+    lanes: str
+    owns: str
+
+    @property
+    def package(self) -> str:
+        return self.name.replace("-", "_")
+
+
+ROSTER: tuple[Entry, ...] = (
+    Entry("gateway", 8080, "FL", "market data in: simulated market, replay, feed integrity"),
+    Entry("normalizer", 8081, "LB", "ticks become bars"),
+    Entry("sink-ticks", 8111, "LB", "ticks, quotes, bars, orders and fills onto the tape"),
+    Entry("risk", 8103, "FLB", "pre-trade checks, reservations, kill switch"),
+    Entry("live-gateway", 8200, "FLB", "orders out to the venue, fills in; the paper venue"),
+    Entry("oms", 8099, "FLB", "the order's life; positions and cash per account"),
+    Entry("orchestrator", 8000, "FLB", "the front door: system status, gateway to all others"),
+)
+"""In the order in which they start. Lanes: F frontend, L low latency, B backend."""
+
+BY_NAME = {entry.name: entry for entry in ROSTER}
+
+NATS_PORT = 4222
+NATS_MONITOR_PORT = 8222
+VALKEY_PORT = 6379
+"""Infrastructure ports; `TRADE2026_PORT_OFFSET` shifts these and every service's."""
