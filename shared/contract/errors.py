@@ -1,8 +1,8 @@
 """The three ways to fail.
 
-    Refused       the caller is wrong       4xx problem   acknowledged   info
-    Unavailable   the world is not ready    503 problem   handed back    warning
-    (any other)   a bug                     500 problem   parked         error with trace
+Refused       the caller is wrong       4xx problem   acknowledged   info
+Unavailable   the world is not ready    503 problem   handed back    warning
+(any other)   a bug                     500 problem   parked         error with trace
 """
 
 from __future__ import annotations

@@ -104,3 +104,18 @@ def last(venue: str, symbol: str) -> str:
 def checkpoint(service: str) -> str:
     """A service's own snapshot, with the stream position it reaches to."""
     return f"checkpoint:{service}"
+
+
+def accounts() -> str:
+    """Set of all accounts that have ever traded."""
+    return "accounts"
+
+
+def positions(account: str) -> str:
+    """Set of the symbols in which an account has a position, flat ones included."""
+    return f"positions:{{{account}}}"
+
+
+def order_fills(account: str, order_id: str) -> str:
+    """Set of the fill ids applied to an order."""
+    return f"order_fills:{{{account}}}:{order_id}"

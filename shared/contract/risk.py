@@ -123,7 +123,7 @@ class Reservation(Message):
 
 
 class Kill(Message):
-    """A scope in which nothing new is let out: `firm`, `account.<name>`, `symbol.<name>`, `strategy.<name>`, `venue.<name>`."""
+    """A scope in which nothing new is let out: `firm`, or `account.`, `strategy.`, `venue.`, `symbol.` and a name."""
 
     scope: str = Field(pattern=r"^(firm|(account|strategy|venue|symbol)\.[A-Za-z0-9_-]{1,64})$")
     reason: str = Field(min_length=1, max_length=200)

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.contract.accounts import Position
 from shared.contract.base import Message
 from shared.contract.market import Bar, Feed, Frame, Quote, Tick
-from shared.contract.accounts import Position
 from shared.contract.ops import Parked
 from shared.contract.orders import CancelOrder, Fill, OrderEvent, Report, RouteOrder
 from shared.contract.risk import RiskAlert, RiskCheck, Verdict

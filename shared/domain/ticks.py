@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 class TickColumns:
     """Trades of one venue in arrival order, a column each, all of length n.
 
-    `codes` index `symbols`. Times are ns UTC. `side` is 1 where a buyer took, -1 a seller, 0 unknown. `replay` names the
-    replay the ticks come from ("" when live); `ended` says that this replay sends nothing more for these symbols.
+    `codes` index `symbols`. Times are ns UTC. `side` is 1 where a buyer took, -1 a seller, 0 unknown. `replay` names
+    the replay the ticks come from ("" when live); `ended` says that it sends nothing more for these symbols.
     """
 
     venue: str

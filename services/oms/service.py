@@ -1,0 +1,172 @@
+"""The order desk, joined to the world.
+
+What an order becomes is decided in `core`, in memory and in one step; it is then committed, and only then answered
+or said. A commit whose outcome is unknown makes the desk recall everything and start over (`recover`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from services.oms.core import order as core
+from services.oms.core.book import Book
+from services.oms.settings import Settings
+from services.oms.store.archive import Archive
+from services.oms.store.orders import OrderStore
+from shared.contract import subjects
+from shared.contract.errors import Refused, Unavailable
+from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
+from shared.domain.lifecycle import TERMINAL
+from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, get, known_instrument, on, post
+
+
+def wire(kit: Kit, settings: Settings) -> Service:
+    """Everything that can reach the desk, and everything the desk can say."""
+    store = OrderStore(kit.valkey, kit.journal)
+    archive = Archive(store)
+    desk = OrderDesk(kit, settings, store, archive)
+    return Service(
+        hears=(on(subjects.ORDER_REPORT, desk.report, lane="order_id"),),
+        says=(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION),
+        asks=(subjects.RISK_CHECK,),
+        serves=(
+            post("/orders", desk.submit),
+            get("/orders", archive.orders),
+            get("/orders/{order_id}", archive.order),
+            get("/orders/{order_id}/fills", archive.order_fills),
+            get("/orders/{order_id}/events", archive.order_events),
+            delete("/orders/{order_id}", desk.cancel),
+            post("/orders/{order_id}/cancel", desk.cancel),
+            get("/fills", archive.fills),
+            get("/positions", archive.all_positions),
+            get("/positions/{account}", archive.positions),
+            get("/accounts/{account}", archive.account),
+        ),
+        every=(each(settings.ask_again_every_s, desk.ask_again),),
+        recovers=desk.recover,
+        stats=desk.stats,
+    )
+
+
+class OrderDesk:
+    """Takes orders in, keeps their state, and answers for it."""
+
+    def __init__(self, kit: Kit, settings: Settings, store: OrderStore, archive: Archive) -> None:
+        self._kit = kit
+        self._settings = settings
+        self._store = store
+        self._archive = archive
+        self._book = Book(kit.config("accounts"), settings.opening_cash)
+        self._submitting: dict[str, asyncio.Lock] = {}
+
+    async def submit(self, command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
+        """One order for one client order id, however often and however concurrently it is asked for."""
+        command = self._named(command, idempotency_key)
+        known_instrument(self._kit.instruments, command.symbol)
+        order_id = core.order_id(command.account, command.client_order_id or "")
+        lock = self._submitting.setdefault(order_id, asyncio.Lock())
+        try:
+            async with lock:
+                first = await self._first_answer(command, order_id)
+                return first or _answer(await self._admit(command, order_id))
+        finally:
+            if not lock.locked():
+                self._submitting.pop(order_id, None)
+
+    def _named(self, command: SubmitOrder, header: str | None) -> SubmitOrder:
+        if header and command.client_order_id and header != command.client_order_id:
+            raise Refused(
+                "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
+            )
+        words = command.model_dump() | {
+            "client_order_id": command.client_order_id or header or self._kit.new_id(),
+        }
+        return SubmitOrder.model_validate(words)
+
+    async def _first_answer(self, command: SubmitOrder, order_id: str) -> Reply | None:
+        known = self._book.orders.get(order_id) or await self._store.order(command.account, order_id)
+        if known is None:
+            return None
+        core.same_intent(command, known)
+        self._kit.meter.count("orders_replayed")
+        events = await self._store.events(command.account, order_id)
+        return _answer(events[0].order, {"Idempotency-Replayed": "true"})
+
+    async def _admit(self, command: SubmitOrder, order_id: str) -> Order:
+        check = core.to_check(command, order_id)
+        verdict = await self._kit.bus.ask(subjects.RISK_CHECK, check, timeout_s=self._settings.risk_timeout_s)
+        now_ns = self._kit.clock.now_ns()
+        if verdict.approved and now_ns > verdict.valid_until_ns:
+            raise Unavailable("risk's approval lapsed before the order could be committed; send it again")
+        order = core.open_order(command, verdict, order_id=order_id, at_ns=self._book.next_ns(now_ns))
+        await self._commit(order, command=core.route(order) if verdict.approved else None)
+        self._kit.meter.count("orders_accepted" if verdict.approved else "orders_denied")
+        return order
+
+    async def cancel(self, order_id: str) -> Order:
+        """The order with its cancel committed and on the way; the venue has the last word."""
+        order = self._book.orders.get(order_id) or await self._archive.order(order_id)
+        asked = core.ask_to_cancel(order, at_ns=self._kit.clock.now_ns())
+        if asked is not order:
+            await self._commit(asked, command=core.cancel_of(asked))
+        return asked
+
+    async def report(self, report: Report) -> None:
+        """What the venue says of an order becomes the order's state, and its fill the account's."""
+        order_id = report.order_id
+        if order_id not in self._book.orders:
+            # Over and let go, or a late fill: the store knows it, and every fill it ever had.
+            order = await self._archive.order(order_id)
+            fills = await self._store.fills_of(order.account, order_id)
+            if order_id not in self._book.orders:
+                self._book.take(order, fills)
+        order = self._book.orders[order_id]
+        fills = self._book.fills.setdefault(order_id, set())
+        after, fill = core.apply(order, report, fills, at_ns=self._kit.clock.now_ns())
+        if after is order:
+            self._kit.meter.count("reports_repeated")
+        else:
+            await self._commit(after, fill)
+            self._kit.meter.count("fills" if fill else "reports")
+        self._book.let_go(order_id)
+
+    async def _commit(
+        self, order: Order, fill: Fill | None = None, command: RouteOrder | CancelOrder | None = None
+    ) -> None:
+        event = self._book.note(order, fill)
+        await self._store.keep(event, command)
+        self._book.let_go(order.order_id)
+
+    async def ask_again(self) -> None:
+        """Tell the venue again of orders it has not spoken of; after a while, say that their fate is unknown."""
+        now_ns = self._kit.clock.now_ns()
+        silent = (OrderStatus.ACCEPTED, OrderStatus.PENDING_UNKNOWN)
+        for order in [o for o in self._book.orders.values() if o.status in silent]:
+            age_s = (now_ns - order.updated_ns) / 1e9
+            if order.status is OrderStatus.ACCEPTED and age_s > self._settings.unknown_after_s:
+                await self._commit(core.doubt(order, at_ns=now_ns))
+            if age_s > self._settings.ask_again_every_s:
+                self._kit.meter.count("venue_asked_again")
+                await self._kit.bus.say(subjects.ORDER_NEW, core.route(order))
+        for order in [o for o in self._book.orders.values() if o.status is OrderStatus.PENDING_CANCEL]:
+            if (now_ns - order.updated_ns) / 1e9 > self._settings.ask_again_every_s:
+                await self._kit.bus.say(subjects.ORDER_CANCEL, core.cancel_of(order))
+
+    async def recover(self) -> None:
+        """The book as it was last committed."""
+        self._book.clear()
+        for account in await self._store.accounts():
+            self._book.restore(await self._store.balance(account), await self._store.positions(account))
+            for order in await self._store.open_orders(account):
+                fills = await self._store.fills_of(account, order.order_id) if order.filled_quantity else set[str]()
+                self._book.take(order, fills)
+
+    def stats(self) -> dict[str, Any]:
+        return {"orders_open": sum(order.status not in TERMINAL for order in self._book.orders.values())}
+
+
+def _answer(order: Order, headers: dict[str, str] | None = None) -> Reply:
+    if order.status is OrderStatus.DENIED:
+        raise core.denial(order)
+    return Reply(order, headers=headers or {})

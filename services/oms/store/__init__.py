@@ -1,0 +1,1 @@
+"""What the oms remembers: written by `orders`, shown to people by `archive`."""

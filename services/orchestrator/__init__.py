@@ -1,0 +1,1 @@
+"""The front door: the state of the whole system, and the way to every other service."""

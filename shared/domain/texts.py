@@ -1,0 +1,60 @@
+"""Many short strings as one column of UTF-8, made into Python strings only where somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Texts(Sequence[str]):
+    """Text i is `data[offsets[i]:offsets[i + 1]]`: what an Arrow utf8 column holds, and what compiled code reads."""
+
+    def __init__(self, offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> None:
+        self.offsets = offsets
+        self.data = data
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Texts:
+        """These strings as a column; a column is returned as it is."""
+        if isinstance(texts, Texts):
+            return texts
+        encoded = [text.encode() for text in texts]
+        offsets = np.zeros(len(encoded) + 1, np.int32)
+        np.cumsum([len(one) for one in encoded], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+
+    @classmethod
+    def blank(cls, count: int) -> Texts:
+        """So many empty strings."""
+        return cls(np.zeros(count + 1, np.int32), np.empty(0, np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return self.strings()[index]
+        at = range(len(self))[index]
+        return self.data[self.offsets[at] : self.offsets[at + 1]].tobytes().decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.strings())
+
+    def strings(self) -> list[str]:
+        """All of them as Python strings."""
+        whole = self.data.tobytes()
+        bounds = self.offsets.tolist()
+        if whole.isascii():
+            text = whole.decode("ascii")
+            return [text[start:end] for start, end in pairwise(bounds)]
+        return [whole[start:end].decode() for start, end in pairwise(bounds)]

@@ -1,0 +1,55 @@
+"""How a service runs: the machinery every service shares, and the only code that speaks to NATS, Valkey or the tape."""
+
+from shared.kit.bus import Bus
+from shared.kit.clock import Clock
+from shared.kit.journal import Journal, Transaction
+from shared.kit.kit import Kit
+from shared.kit.meter import Meter
+from shared.kit.service import (
+    Heard,
+    Service,
+    answer,
+    any_method,
+    batch,
+    delete,
+    each,
+    follow,
+    get,
+    on,
+    post,
+    put,
+    watch,
+)
+from shared.kit.settings import Settings, known_instrument
+from shared.kit.tape import Tape
+from shared.kit.valkey import Valkey
+from shared.kit.web import IdempotencyKey, Reply, Request
+
+__all__ = [
+    "Bus",
+    "Clock",
+    "Heard",
+    "IdempotencyKey",
+    "Journal",
+    "Kit",
+    "Meter",
+    "Reply",
+    "Request",
+    "Service",
+    "Settings",
+    "Tape",
+    "Transaction",
+    "Valkey",
+    "answer",
+    "any_method",
+    "batch",
+    "delete",
+    "each",
+    "follow",
+    "get",
+    "known_instrument",
+    "on",
+    "post",
+    "put",
+    "watch",
+]

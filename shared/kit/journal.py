@@ -1,0 +1,227 @@
+"""Journal: remember before saying.
+
+A transaction holds what changes and what is to be said of it. `commit` returns once all of it is on disk, after which
+the outbox is published, in order, with a stable id, and struck off once the stream has it. Concurrent commits are
+written in one pipeline, so that they share one fsync, in the order in which they were decided.
+
+When the outcome of a write is unknown, the journal is *broken*: every commit in line fails, and nothing is committed
+until the service has recalled its state anew and called `mend`. So a service may decide in memory, ahead of the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contract import keys
+from shared.contract.base import Message
+from shared.contract.errors import Unavailable
+from shared.contract.subjects import Subject
+from shared.kit.valkey import Command, Valkey
+
+Publish = Callable[[str, bytes, str], Awaitable[None]]
+"""address, payload, id → stored in its stream, or Unavailable."""
+
+PUBLISH_AT_ONCE_MAX = 256
+STRIKE_OFF_AFTER_S = 0.05
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One entry of an outbox."""
+
+    key: str
+    id: str
+    address: str
+    payload: bytes
+
+
+def _words(value: Message | str | bytes) -> str | bytes:
+    return value.encode() if isinstance(value, Message) else value
+
+
+class Transaction:
+    """Changes that happen together or not at all, and what is said once they have."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self.commands: list[Command] = []
+        self.outgoing: list[Outgoing] = []
+
+    def put(self, key: str, value: Message | str | bytes) -> None:
+        self.commands.append(("SET", key, _words(value)))
+
+    def drop(self, key: str) -> None:
+        self.commands.append(("DEL", key))
+
+    def hash_put(self, key: str, field: str, value: Message | str | bytes) -> None:
+        self.commands.append(("HSET", key, field, _words(value)))
+
+    def hash_drop(self, key: str, *fields: str) -> None:
+        self.commands.append(("HDEL", key, *fields))
+
+    def set_add(self, key: str, *members: str) -> None:
+        self.commands.append(("SADD", key, *members))
+
+    def set_drop(self, key: str, *members: str) -> None:
+        self.commands.append(("SREM", key, *members))
+
+    def sorted_add(self, key: str, member: str, score: int) -> None:
+        self.commands.append(("ZADD", key, score, member))
+
+    def push(self, key: str, value: Message | str | bytes) -> None:
+        self.commands.append(("RPUSH", key, _words(value)))
+
+    def say(self, subject: Subject[Any], message: Message, *, account: str, id: str) -> None:
+        """Say this once committed. `id` makes a second saying recognisable."""
+        assert subject.stream is not None, "an outbox needs a stream to hand its entries to"
+        payload = message.encode()
+        outgoing = Outgoing(keys.outbox(self._owner, account), id, subject.address(message), payload)
+        self.commands.append(("HSET", outgoing.key, id, outgoing.address.encode() + b" " + payload))
+        self.outgoing.append(outgoing)
+
+
+class Journal:
+    """The one way in which a service's state changes."""
+
+    def __init__(self, owner: str, valkey: Valkey, publish: Publish) -> None:
+        self._owner = owner
+        self._valkey = valkey
+        self._publish = publish
+        self._waiting: list[tuple[list[Command], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._outbox: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._unsaid: dict[tuple[str, str], Outgoing] = {}
+        self._sayer: asyncio.Task[None] | None = None
+        self._said: list[Outgoing] = []
+        self._broken: str | None = None
+
+    def transaction(self) -> Transaction:
+        return Transaction(self._owner)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be committed just now, or None."""
+        return self._broken
+
+    @property
+    def unsaid(self) -> int:
+        """How many committed messages have not reached their stream yet."""
+        return len(self._unsaid)
+
+    async def commit(self, transaction: Transaction) -> None:
+        """On disk when this returns. Unavailable: unknown; the service will be recovered."""
+        if self._broken:
+            raise Unavailable(self._broken)
+        await self._write(transaction.commands)
+        self._hand_out(transaction.outgoing)
+
+    async def recall(self) -> None:
+        """Take up what was committed and not yet said; called before the service recovers."""
+        for key in await self._valkey.keys(f"outbox:*:{self._owner}"):
+            for id, entry in (await self._valkey.hash(key)).items():
+                address, payload = entry.split(b" ", 1)
+                self._hand_out([Outgoing(key, id, address.decode(), payload)])
+
+    def mend(self) -> None:
+        """The state was recalled: commits may begin again."""
+        self._broken = None
+
+    async def close(self) -> None:
+        """Publish what is left, for two seconds at most; the rest is said at the next start."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.said(), 2)
+        if self._sayer is not None:
+            self._sayer.cancel()
+            await asyncio.gather(self._sayer, return_exceptions=True)
+        if self._said and not self._broken:
+            self._start_writer()
+        if self._writer is not None:
+            await self._writer
+
+    async def said(self) -> None:
+        """Return once everything committed has been said and struck off."""
+        await self._outbox.join()
+
+    # Writing.
+
+    async def _write(self, commands: list[Command]) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((commands, done))
+        self._start_writer()
+        await asyncio.shield(done)
+
+    def _start_writer(self) -> None:
+        if self._writer is None and not self._broken:
+            self._writer = asyncio.create_task(self._write_all())
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting or self._said:
+                line, self._waiting = self._waiting, []
+                said, self._said = self._said, []
+                try:
+                    await self._valkey.execute([*_struck_off(said), *(c for commands, _ in line for c in commands)])
+                except Unavailable as error:
+                    self._break(error.detail, line)
+                else:
+                    for _, done in line:
+                        done.set_result(None)
+        finally:
+            self._writer = None
+
+    def _break(self, why: str, line: list[tuple[list[Command], asyncio.Future[None]]]) -> None:
+        self._broken = f"the last write's outcome is unknown: {why}"
+        line, self._waiting = line + self._waiting, []
+        for _, done in line:
+            done.set_exception(Unavailable(self._broken))
+            done.exception()  # whoever waited may be gone; the error is told by `trouble`
+
+    # Saying.
+
+    def _hand_out(self, outgoing: list[Outgoing]) -> None:
+        for one in outgoing:
+            if (one.key, one.id) not in self._unsaid:
+                self._unsaid[one.key, one.id] = one
+                self._outbox.put_nowait(one)
+        if self._sayer is None and self._unsaid:
+            self._sayer = asyncio.create_task(self._say_all())
+
+    async def _say_all(self) -> None:
+        while True:
+            some = [await self._outbox.get()]
+            while not self._outbox.empty() and len(some) < PUBLISH_AT_ONCE_MAX:
+                some.append(self._outbox.get_nowait())
+            # Started in order on one connection, so they reach the server in order.
+            await asyncio.gather(*(asyncio.create_task(self._say(one)) for one in some))
+            self._strike_off(some)
+            for _ in some:
+                self._outbox.task_done()
+
+    async def _say(self, one: Outgoing) -> None:
+        while True:
+            try:
+                return await self._publish(one.address, one.payload, one.id)
+            except Unavailable:
+                await asyncio.sleep(0.1)
+
+    def _strike_off(self, said: list[Outgoing]) -> None:
+        """What was said rides along with the next write, or one of its own a moment later.
+
+        Nobody waits for it: an entry that outlives a crash is said again under the id that its stream knows.
+        """
+        for one in said:
+            del self._unsaid[one.key, one.id]
+        self._said.extend(said)
+        if len(self._said) == len(said):
+            asyncio.get_running_loop().call_later(STRIKE_OFF_AFTER_S, self._start_writer)
+
+
+def _struck_off(said: list[Outgoing]) -> list[Command]:
+    by_key: dict[str, list[str]] = {}
+    for one in said:
+        by_key.setdefault(one.key, []).append(one.id)
+    return [("HDEL", key, *ids) for key, ids in by_key.items()]

@@ -1,0 +1,76 @@
+"""Kit: what `wire` is handed. Each part is made on first touch, and what was touched is what /readyz checks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from shared.contract.market import Instrument
+from shared.kit.bus import Bus
+from shared.kit.clock import Clock
+from shared.kit.journal import Journal
+from shared.kit.meter import Meter
+from shared.kit.peers import Peers
+from shared.kit.settings import Suite, load_instruments, read_yaml
+from shared.kit.tape import Tape
+from shared.kit.valkey import Valkey
+
+
+class Kit:
+    """One service's tools. Subclassed by the life of a process (real parts) and by the tests (their twins)."""
+
+    def __init__(self, name: str, suite: Suite, clock: Clock, meter: Meter, log: FilteringBoundLogger) -> None:
+        self.name = name
+        self.suite = suite
+        self.clock = clock
+        self.meter = meter
+        self.log = log
+
+    @cached_property
+    def bus(self) -> Bus:
+        raise NotImplementedError
+
+    @cached_property
+    def valkey(self) -> Valkey:
+        raise NotImplementedError
+
+    @cached_property
+    def journal(self) -> Journal:
+        raise NotImplementedError
+
+    @cached_property
+    def tape(self) -> Tape:
+        raise NotImplementedError
+
+    @cached_property
+    def peers(self) -> Peers:
+        return Peers(self.suite)
+
+    @cached_property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """config/instruments.yaml by symbol."""
+        return load_instruments(self.suite)
+
+    @cached_property
+    def directory(self) -> Path:
+        """The service's own folder under the suite's state."""
+        path = self.suite.var / self.name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def new_id(self) -> str:
+        """An id nobody else has."""
+        return uuid.uuid4().hex
+
+    def config(self, name: str) -> dict[str, Any]:
+        """A shared table, config/<name>.yaml."""
+        return read_yaml(self.suite.config / f"{name}.yaml")
+
+    def touched(self, part: str) -> bool:
+        """Whether `wire` asked for this part."""
+        return part in self.__dict__

@@ -1,0 +1,154 @@
+"""A JetStream consumer read without pause.
+
+`fetch` of the client library asks, waits and asks again, which costs a round trip a batch and can sit out a whole
+time-out after the server was killed. A Pull keeps a bounded number of messages asked for at all times, asks for more
+as they are finished, and opens its consumer anew after silence, reconnection or a gap. That is what makes a hearer
+heal by itself within a second of the server's return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+EXPIRES_S = 5.0
+SILENCE_MAX_S = EXPIRES_S + 1.0
+WORKING_EVERY_S = 1.0
+"""How often a message in hand is said to be; well under the consumer's ack_wait."""
+
+
+class Pull:
+    """Delivers a consumer's messages to `arrived`, at most `window` of them unfinished at a time.
+
+    `create` makes (or finds) the consumer and returns its name; it is called again whenever the consumer must be
+    opened anew. With `ordered`, deliveries are checked to be gapless, and a gap reopens the consumer.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        stream: str,
+        create: Callable[[], Awaitable[str]],
+        arrived: Callable[[Msg], None],
+        *,
+        window: int,
+        ordered: bool = False,
+    ) -> None:
+        self._client = client
+        self._stream = stream
+        self._create = create
+        self._arrived = arrived
+        self._window = window
+        self._ordered = ordered
+        self._asked = 0
+        self._unfinished: dict[str, float] = {}
+        self._delivered = 0
+        self._heard_at = 0.0
+        self._subscription: Subscription | None = None
+        self._stale = asyncio.Event()
+        self._stale.set()
+        self._watch = asyncio.create_task(self._keep_open())
+
+    @property
+    def is_open(self) -> bool:
+        return self._subscription is not None and not self._stale.is_set()
+
+    def reopen(self) -> None:
+        """The consumer may be gone or have lost something: open it anew."""
+        self._stale.set()
+
+    def finished(self, message: Msg) -> None:
+        """A message is done with; another may come."""
+        self._unfinished.pop(message.reply, None)
+        self._ask()
+
+    async def close(self) -> None:
+        """Ask for nothing more."""
+        self._watch.cancel()
+        await asyncio.gather(self._watch, return_exceptions=True)
+        await self._unsubscribe()
+
+    async def _keep_open(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._stale.is_set():
+                await self._open()
+            try:
+                await asyncio.wait_for(self._stale.wait(), 0.25)
+            except TimeoutError:
+                if self._asked and loop.time() - self._heard_at > SILENCE_MAX_S:
+                    self._stale.set()
+                if not self._ordered:
+                    await self._still_working(loop.time())
+
+    async def _still_working(self, now: float) -> None:
+        """Keep the server from handing a message in hand to somebody else."""
+        for reply, since in list(self._unfinished.items()):
+            if now - since > WORKING_EVERY_S:
+                self._unfinished[reply] = now
+                with contextlib.suppress(NatsError, OSError):
+                    await self._client.publish(reply, b"+WPI")
+
+    async def _open(self) -> None:
+        try:
+            await self._unsubscribe()
+            consumer = await self._create()
+            self._asked = 0
+            self._delivered = 0
+            self._stale.clear()
+            inbox = self._client.new_inbox()
+            self._subscription = await self._client.subscribe(inbox, cb=self._receive)
+            self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
+            self._inbox = inbox
+            self._ask()
+        except (NatsError, OSError, TimeoutError):
+            self._stale.set()
+            await asyncio.sleep(0.1)
+
+    async def _unsubscribe(self) -> None:
+        old, self._subscription = self._subscription, None
+        if old is not None and not self._client.is_closed:
+            await old.unsubscribe()
+
+    def _ask(self) -> None:
+        room = self._window - len(self._unfinished) - self._asked
+        if self._subscription is None or self._stale.is_set() or room * 2 < self._window:
+            return
+        self._asked += room
+        self._heard_at = asyncio.get_running_loop().time()
+        request = orjson.dumps({"batch": room, "expires": int(EXPIRES_S * 1e9)})
+        task = asyncio.create_task(self._client.publish(self._next, request, reply=self._inbox))
+        task.add_done_callback(lambda done: done.cancelled() or (done.exception() and self.reopen()))
+
+    async def _receive(self, message: Msg) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if not message.reply:
+            self._status(message)
+            return
+        if self._ordered and not self._follows(message):
+            self.reopen()
+            return
+        self._asked = max(0, self._asked - 1)
+        self._unfinished[message.reply] = self._heard_at
+        self._arrived(message)
+        self._ask()
+
+    def _follows(self, message: Msg) -> bool:
+        delivered = int(message.reply.split(".")[-3])
+        expected, self._delivered = self._delivered + 1, delivered
+        return delivered == expected
+
+    def _status(self, message: Msg) -> None:
+        headers = message.headers or {}
+        if headers.get("Status") == "408":
+            self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", self._asked)))
+            self._ask()
+        elif headers.get("Status") != "100":
+            self.reopen()

@@ -1,0 +1,178 @@
+"""Service: a service's whole surface as tables of rows: what it hears, says, serves, and does every so often."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from shared.contract.base import Message
+from shared.contract.subjects import Question, Subject
+
+M = TypeVar("M", bound=Message)
+AnyHandler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Heard(Generic[M]):
+    """A message out of a stream: on which subject, and where in the stream it stands."""
+
+    subject: Subject[M]
+    message: M
+    sequence: int
+    address: str
+
+
+@dataclass(frozen=True)
+class On:
+    """Durable: acknowledged after the handler returned; one at a time per value of the lane field."""
+
+    subject: Subject[Any]
+    handler: Callable[[Any], Awaitable[Any]]
+    lane: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Live, at most once, in the order of arrival."""
+
+    subject: Subject[Any]
+    handler: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, answered with what the handler returns."""
+
+    question: Question[Any]
+    handler: Callable[[Any], Awaitable[Message]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Durable, many at once: all are acknowledged together after the handler returned."""
+
+    subjects: tuple[Subject[Any], ...]
+    handler: Callable[[list[Heard[Any]]], Awaitable[Any]]
+    count_max: int
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A stream read in order from just after `after()`; what is covered there is the service's own affair."""
+
+    subjects: tuple[Subject[Any], ...]
+    handler: Callable[[list[Heard[Any]]], Awaitable[Any]]
+    after: Callable[[], int]
+    count_max: int
+
+
+Hear = On | Watch | Answer | Batch | Follow
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str
+    handler: AnyHandler
+
+
+@dataclass(frozen=True)
+class Each:
+    seconds: float
+    handler: Callable[[], Awaitable[Any]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _empty() -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What `wire` returns.
+
+    `recovers` runs before anything is heard or served, and again after the journal broke. `closes` runs at the end.
+    `checks` adds to /readyz: name → None when well, else what is wrong. `stats` adds to /stats.
+    """
+
+    hears: Sequence[Hear] = ()
+    says: Sequence[Subject[Any]] = ()
+    asks: Sequence[Question[Any]] = ()
+    serves: Sequence[Route] = ()
+    every: Sequence[Each] = ()
+    recovers: Callable[[], Awaitable[None]] = _nothing
+    closes: Callable[[], Awaitable[None]] = _nothing
+    checks: Callable[[], Mapping[str, str | None]] = field(default=_empty)
+    stats: Callable[[], Mapping[str, Any]] = field(default=_empty)
+
+
+def on(subject: Subject[M], handler: Callable[[M], Awaitable[Any]], *, lane: str) -> On:
+    """Hear a subject durably; `lane` names the message's field by which order is kept."""
+    return On(subject, handler, lane)
+
+
+def watch(subject: Subject[M], handler: Callable[[M], Any]) -> Watch:
+    """Hear a subject live; a message that comes while nobody listens is gone."""
+    return Watch(subject, handler)
+
+
+def answer(question: Question[M], handler: Callable[[M], Awaitable[Message]]) -> Answer:
+    """Answer a question."""
+    return Answer(question, handler)
+
+
+def batch(
+    subjects: Sequence[Subject[Any]],
+    handler: Callable[[list[Heard[Any]]], Awaitable[Any]],
+    *,
+    count_max: int = 512,
+    wait_s: float = 0.2,
+) -> Batch:
+    """Hear subjects of one stream durably, up to `count_max` messages or `wait_s` at a time."""
+    return Batch(tuple(subjects), handler, count_max, wait_s)
+
+
+def follow(
+    subjects: Sequence[Subject[Any]],
+    handler: Callable[[list[Heard[Any]]], Awaitable[Any]],
+    *,
+    after: Callable[[], int],
+    count_max: int = 256,
+) -> Follow:
+    """Read subjects of one stream in order, from the service's own checkpoint on."""
+    return Follow(tuple(subjects), handler, after, count_max)
+
+
+def get(path: str, handler: AnyHandler) -> Route:
+    """Serve GET. The handler's plain parameters are the path's and the query's."""
+    return Route("GET", path, handler)
+
+
+def post(path: str, handler: AnyHandler) -> Route:
+    """Serve POST. A parameter that is a Message is the body."""
+    return Route("POST", path, handler)
+
+
+def put(path: str, handler: AnyHandler) -> Route:
+    """Serve PUT."""
+    return Route("PUT", path, handler)
+
+
+def delete(path: str, handler: AnyHandler) -> Route:
+    """Serve DELETE."""
+    return Route("DELETE", path, handler)
+
+
+def any_method(path: str, handler: AnyHandler) -> Route:
+    """Serve every method; the handler takes a `Request`."""
+    return Route("*", path, handler)
+
+
+def each(seconds: float, handler: Callable[[], Awaitable[Any]]) -> Each:
+    """Do something every so often; it never overlaps itself."""
+    return Each(seconds, handler)

@@ -1,0 +1,185 @@
+"""Where settings come from, in which order: config/<service>.yaml, environment, secrets/. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.contract.errors import Refused
+from shared.contract.market import Instrument
+from shared.contract.roster import BY_NAME, NATS_MONITOR_PORT, NATS_PORT, VALKEY_PORT
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+class SettingsError(Exception):
+    """The configuration is wrong; the text says which key of which source, and what would be right."""
+
+
+class Suite(BaseSettings):
+    """What every process of one suite shares; environment `TRADE2026_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRADE2026_", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    port_offset: int = Field(default=0, ge=0, le=50_000)
+    """Added to every port, so that two suites can run side by side."""
+
+    var: Path = Path("var")
+    """Where all state lives: stores, logs, the tape."""
+
+    config: Path = HOME / "config"
+    """The folder of the YAML files, one per service."""
+
+    secrets: Path = HOME / "secrets"
+    """The folder of secret files, one per secret, named <service>_<field>."""
+
+    host: str = "127.0.0.1"
+    """Where services listen. Loopback only, until requests are authenticated."""
+
+    nats_url: str = ""
+    """NATS; empty means the embedded server on this machine."""
+
+    valkey_url: str = ""
+    """Valkey; empty means the embedded server on this machine."""
+
+    questdb_http: str = ""
+    """QuestDB's HTTP address (host:port) for writes; empty means that the tape is SQLite under `var`."""
+
+    questdb_pg: str = "127.0.0.1:8812"
+    """QuestDB's PostgreSQL address (host:port) for reads."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Lowest level that is written."""
+
+    git: str = "unknown"
+    """The commit this code was built from, as shown by /version."""
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, value: str) -> str:
+        if not (value == "localhost" or ip_address(value).is_loopback):
+            raise ValueError("only a loopback address may be listened on while requests are not authenticated")
+        return value
+
+    def port(self, service: str) -> int:
+        """The port of a service on the roster, shifted."""
+        return BY_NAME[service].port + self.port_offset
+
+    def url(self, service: str) -> str:
+        """Where another service of this suite is reached."""
+        return f"http://{self.host}:{self.port(service)}"
+
+    @cached_property
+    def nats(self) -> str:
+        return self.nats_url or f"nats://127.0.0.1:{NATS_PORT + self.port_offset}"
+
+    @cached_property
+    def nats_monitor_port(self) -> int:
+        return NATS_MONITOR_PORT + self.port_offset
+
+    @cached_property
+    def valkey(self) -> str:
+        return self.valkey_url or f"redis://127.0.0.1:{VALKEY_PORT + self.port_offset}"
+
+
+class Settings(BaseSettings):
+    """A service's knobs. Subclass in its `settings.py`; every field has a default and a sentence."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load_suite() -> Suite:
+    """The suite's settings; `SettingsError` names what is wrong."""
+    known = {f"TRADE2026_{field.upper()}" for field in Suite.model_fields}
+    allowed = known | {"TRADE2026_DATA", "TRADE2026_QUESTDB_JAR"}
+    unknown = sorted(key for key in os.environ if key.startswith("TRADE2026_") and key not in allowed)
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is not a setting; known: {', '.join(sorted(known))}")
+    try:
+        return Suite()
+    except ValidationError as error:
+        raise SettingsError(_first(error, "TRADE2026_")) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, {} when the file is absent; `SettingsError` when it cannot be read as one."""
+    try:
+        words = yaml.safe_load(path.read_text()) if path.exists() else {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not YAML: {error}") from None
+    if words is None:
+        return {}
+    if not isinstance(words, dict):
+        raise SettingsError(f"{path}: must be a mapping of keys to values")
+    return {str(key): value for key, value in words.items()}
+
+
+def load(kind: type[S], service: str, suite: Suite) -> S:
+    """A service's settings from its YAML, then the environment, then its secrets."""
+    path = suite.config / f"{service}.yaml"
+    words = read_yaml(path)
+    for key in words:
+        if key not in kind.model_fields:
+            raise SettingsError(f"{path}: unknown key {key!r}; known: {', '.join(sorted(kind.model_fields))}")
+    prefix = service.replace("-", "_")
+    words |= _environment(kind, prefix) | _secrets(kind, prefix, suite.secrets)
+    try:
+        return kind.model_validate(words)
+    except ValidationError as error:
+        raise SettingsError(f"{service}: {_first(error, '')}") from None
+
+
+def _environment(kind: type[BaseSettings], prefix: str) -> dict[str, Any]:
+    start = prefix.upper() + "_"
+    found: dict[str, Any] = {}
+    for key, value in os.environ.items():
+        if not key.startswith(start):
+            continue
+        field = key[len(start) :].lower()
+        if field not in kind.model_fields:
+            known = ", ".join(start + name.upper() for name in sorted(kind.model_fields))
+            raise SettingsError(f"{key} is not a setting; known: {known}")
+        found[field] = yaml.safe_load(value) if value[:1] in "[{" else value
+    return found
+
+
+def _secrets(kind: type[BaseSettings], prefix: str, folder: Path) -> dict[str, Any]:
+    paths = {field: folder / f"{prefix}_{field}" for field in kind.model_fields}
+    return {field: path.read_text().strip() for field, path in paths.items() if path.is_file()}
+
+
+def _first(error: ValidationError, prefix: str) -> str:
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    return f"{prefix}{where.upper() if prefix else where}: {fault['msg']} (given: {fault.get('input')!r})"
+
+
+def load_instruments(suite: Suite) -> Mapping[str, Instrument]:
+    """config/instruments.yaml by symbol; `SettingsError` when one is not an instrument."""
+    path = suite.config / "instruments.yaml"
+    try:
+        listed = TypeAdapter(list[Instrument]).validate_python(read_yaml(path).get("instruments", []))
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_first(error, '')}") from None
+    return {instrument.symbol: instrument for instrument in listed}
+
+
+def known_instrument(instruments: Mapping[str, Instrument], symbol: str) -> Instrument:
+    """The instrument behind a symbol; Refused when it is not listed."""
+    if symbol not in instruments:
+        known = ", ".join(sorted(instruments))
+        raise Refused("UNKNOWN_SYMBOL", f"symbol {symbol} is not listed; known: {known}", field="symbol")
+    return instruments[symbol]

@@ -1,0 +1,247 @@
+"""Doors: HTTP in, problem documents out.
+
+    Refused       its own 4xx    Unavailable   503 with Retry-After    anything else   500, no internals shown
+
+A problem is RFC 9457 `application/problem+json`: type, title, status, detail, instance, code, request_id, and for bad
+input `errors`, each naming its field.
+"""
+
+from __future__ import annotations
+
+import functools
+import http
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+from fastapi import FastAPI, Header
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from shared.contract.errors import Refused, Unavailable
+from shared.kit.clock import Clock
+from shared.kit.log import request_id
+from shared.kit.meter import Meter
+from shared.kit.service import Route
+
+BODY_BYTES_MAX = 256 * 1024
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=64)]
+"""A handler's parameter of this type is the header of that name."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with a status and headers of its own."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+def render(result: Any) -> Response:
+    """What a handler returned, as a response."""
+    if isinstance(result, Reply):
+        body = result.body if isinstance(result.body, bytes) else to_json(result.body)
+        return Response(body, result.status, dict(result.headers), media_type=result.content_type)
+    return Response(to_json(result), media_type="application/json")
+
+
+def to_json(words: Any) -> bytes:
+    """JSON as it leaves the suite: Decimals and Messages as their own words."""
+    if isinstance(words, BaseModel):
+        return words.__pydantic_serializer__.to_json(words)
+    return orjson.dumps(words, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:
+    """The application behind the doors: each route's handler is called once `guard` lets it."""
+    app = FastAPI(title=f"Trade2026 {service}", version=version)
+    for route in routes:
+        methods = METHODS if route.method == "*" else [route.method]
+        endpoint = _guarded(route.handler, guard)
+        if route.method == "*":
+            app.add_route(route.path, endpoint, methods=methods, include_in_schema=False)
+        else:
+            app.add_api_route(route.path, endpoint, methods=methods, response_model=None, name=route.handler.__name__)
+    app.add_exception_handler(Exception, _bug)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
+def plain_route(app: FastAPI, path: str, handler: Callable[[], Awaitable[Response]]) -> None:
+    """A door that opens whatever the service's state."""
+    app.add_api_route(path, handler, methods=["GET"], response_model=None, name=path.strip("/"))
+
+
+def _guarded(handler: Callable[..., Awaitable[Any]], guard: Callable[[], Awaitable[None]]) -> Any:
+    @functools.wraps(handler)
+    async def endpoint(*args: Any, **kwargs: Any) -> Response:
+        await guard()
+        return render(await handler(*args, **kwargs))
+
+    return endpoint
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: list[dict[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """A problem document."""
+    document: dict[str, Any] = {
+        "type": f"urn:trade2026:problem:{code.lower()}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "request_id": request_id.get(),
+        **({"errors": errors} if errors else {}),
+        **(extra or {}),
+    }
+    return Response(to_json(document), status, dict(headers or {}), media_type="application/problem+json")
+
+
+async def _refused(request: Request, error: Any) -> Response:
+    errors = [{"field": error.field, "message": error.detail}] if error.field else None
+    return problem(request, error.status, error.code, error.detail, errors=errors, extra=error.extra)
+
+
+async def _unavailable(request: Request, error: Any) -> Response:
+    headers = {"Retry-After": str(max(1, round(error.retry_after_s)))}
+    return problem(request, 503, "UNAVAILABLE", error.detail, headers=headers)
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    errors = [_fault(fault) for fault in error.errors()]
+    detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in errors[:5])
+    return problem(request, 422, "INVALID", detail, errors=errors)
+
+
+def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
+    where = [str(part) for part in fault["loc"] if part not in ("body", "query", "path", "header")]
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "json_invalid":
+        return {"field": "body", "message": f"not JSON: {fault.get('ctx', {}).get('error', text)}"}
+    if fault["type"] == "extra_forbidden":
+        text = "is not a field of this request; remove it"
+    if fault["type"] == "missing":
+        text = "is required"
+    name, colon, rest = text.partition(": ")
+    if not where and colon and name.isidentifier():
+        return {"field": name, "message": rest}
+    return {"field": ".".join(where) or "body", "message": text}
+
+
+async def _http(request: Request, error: Any) -> Response:
+    codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 400: "BAD_REQUEST", 413: "BODY_TOO_LARGE"}
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    return problem(request, error.status_code, codes.get(error.status_code, "HTTP_ERROR"), detail)
+
+
+async def _bug(request: Request, _error: Exception) -> Response:
+    return problem(request, 500, "INTERNAL", f"an error on our side; find it in the log by {request_id.get()}")
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
+    Refused: _refused,
+    Unavailable: _unavailable,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+}
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Doors:
+    """Around the application: request ids, a limit on bodies, and the measuring of each request."""
+
+    def __init__(self, app: ASGIApp, clock: Clock, meter: Meter, log: FilteringBoundLogger) -> None:
+        self._app = app
+        self._clock = clock
+        self._meter = meter
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        current = headers.get(b"x-request-id", b"").decode("latin-1")[:64] or uuid.uuid4().hex
+        token = request_id.set(current)
+        started_ns = self._clock.monotonic_ns()
+        status = [500]
+        sending = self._sending(send, current, status)
+        try:
+            await self._serve(scope, headers, receive, sending)
+        except Exception:
+            # The application has answered with a 500 already; here it is told.
+            self._log.exception("request_failed", method=scope["method"], path=scope["path"])
+        finally:
+            elapsed_s = (self._clock.monotonic_ns() - started_ns) / 1e9
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._meter.observe("http_seconds", elapsed_s, method=scope["method"], route=route)
+            self._meter.count("http_requests", method=scope["method"], route=route, status=str(status[0]))
+            request_id.reset(token)
+
+    async def _serve(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > BODY_BYTES_MAX:
+            await self._too_large(scope, receive, send)
+            return
+        try:
+            await self._app(scope, _limited(receive), send)
+        except _TooLarge:
+            await self._too_large(scope, receive, send)
+
+    @staticmethod
+    async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+        detail = f"the body is larger than {BODY_BYTES_MAX} bytes; send less"
+        response = problem(Request(scope), 413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"})
+        await response(scope, receive, send)
+
+    @staticmethod
+    def _sending(send: Send, current: str, status: list[int]) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status[0] = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", current.encode("latin-1"))]
+            await send(message)
+
+        return sending
+
+
+def _limited(receive: Receive) -> Receive:
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > BODY_BYTES_MAX:
+            raise _TooLarge
+        return message
+
+    return receiving

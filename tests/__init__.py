@@ -1,0 +1,1 @@
+"""The suite's tests; each folder mirrors what it tests."""

@@ -1,0 +1,59 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.kit.fakes import FakeKit, fake_kit
+from tests.servers import Server, nats_server, valkey_server
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+IN_CI = bool(os.environ.get("CI"))
+
+
+@pytest.fixture
+def kit() -> FakeKit:
+    """A kit over the twins."""
+    return fake_kit()
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real NATS for the whole run."""
+    server = nats_server(tmp_path_factory.mktemp("nats")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Valkey for the whole run."""
+    server = valkey_server(tmp_path_factory.mktemp("valkey")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Path:
+    """The folder of recorded market data. Absent: the test is skipped, but in CI it fails."""
+    folder = Path(os.environ.get("TRADE2026_DATA", CHECKOUT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        reason = f"recorded market data wanted in {folder} (or where TRADE2026_DATA says)"
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+    return folder
+
+
+Closer = Callable[[Callable[[], Awaitable[None]]], None]
+
+
+@pytest.fixture
+async def closing() -> AsyncIterator[Closer]:
+    """Call it with what must be closed at the end of the test; the last is closed first."""
+    closers: list[Callable[[], Awaitable[None]]] = []
+    yield closers.append
+    for close in reversed(closers):
+        await close()

@@ -1,0 +1,337 @@
+"""Hearing and speaking over a real NATS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from shared.contract.accounts import Position
+from shared.contract.errors import Refused, Unavailable
+from shared.contract.market import Quote
+from shared.contract.risk import RiskCheck, RiskLevel, Verdict
+from shared.contract.subjects import (
+    FRAME,
+    ORDER_CANCEL,
+    ORDERS,
+    PARKED,
+    POSITION,
+    QUOTE,
+    RISK_CHECK,
+    TICK,
+    TICKS,
+    Subject,
+)
+from shared.contract.market import Frame, Tick
+from shared.contract.orders import CancelOrder
+from shared.kit.bus import NatsBus
+from shared.kit.clock import SystemClock
+from shared.kit.hearing import Hearing
+from shared.kit.meter import Meter
+from shared.kit.service import Heard, answer, batch, follow, on, watch
+from tests.conftest import Closer
+from tests.servers import Server, nats_server
+
+
+class Rig:
+    """A bus and its hearing, as one service has them."""
+
+    def __init__(self, port: int, service: str = "tester") -> None:
+        log = structlog.get_logger()
+        self.meter = Meter(service)
+        self.bus = NatsBus(service, f"nats://127.0.0.1:{port}", SystemClock(), self.meter, log)
+        self.closed_gate: str | None = None
+        self.hearing = Hearing(service, self.bus, self._gate, SystemClock(), self.meter, log)
+
+    async def _gate(self) -> None:
+        if self.closed_gate:
+            raise Unavailable(self.closed_gate)
+
+    async def close(self) -> None:
+        await self.hearing.close()
+        await self.bus.close()
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Any:
+    """A NATS of the test's own, so that its streams are empty and it may be killed."""
+    server = nats_server(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def rig(own_nats: Server, closing: Closer) -> Rig:
+    made = Rig(own_nats.port)
+    await made.bus.connect()
+    closing(made.close)
+    return made
+
+
+async def eventually(true: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Return once `true()` is."""
+    async with asyncio.timeout(timeout_s):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def persist(say: Callable[[], Awaitable[None]]) -> None:
+    """Say it under the same id until it is stored."""
+    while True:
+        try:
+            return await say()
+        except Unavailable:
+            await asyncio.sleep(0.05)
+
+
+def position(version: int, account: str = "a") -> Position:
+    return Position(account=account, symbol="BTCUSDT", version=version)
+
+
+async def test_a_durable_message_said_before_anyone_listened_is_heard(rig: Rig) -> None:
+    heard: list[Position] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message)
+
+    await rig.bus.say(POSITION, position(1))
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+
+    await eventually(lambda: heard == [position(1)])
+
+
+async def test_a_message_is_heard_again_after_the_world_was_not_ready(rig: Rig) -> None:
+    tries: list[int] = []
+
+    async def hear(message: Position) -> None:
+        tries.append(message.version)
+        if len(tries) < 3:
+            raise Unavailable("not yet")
+
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.bus.say(POSITION, position(1))
+
+    await eventually(lambda: tries == [1, 1, 1])
+
+
+async def test_a_message_that_breaks_its_handler_is_parked_and_the_next_is_heard(rig: Rig) -> None:
+    heard: list[int] = []
+    parked: list[Any] = []
+
+    async def hear(message: Position) -> None:
+        if message.version == 1:
+            raise ZeroDivisionError("a bug")
+        heard.append(message.version)
+
+    async def note(message: Any) -> None:
+        parked.append(message)
+
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.hearing.open(on(PARKED, note, lane="service"))
+    await rig.bus.say(POSITION, position(1))
+    await rig.bus.say(POSITION, position(2))
+
+    await eventually(lambda: heard == [2] and len(parked) == 1)
+    assert "ZeroDivisionError: a bug" in parked[0].error
+    assert Position.decode(parked[0].payload.encode()) == position(1), "whole"
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"[]", b'{"account":"a"}', b'{"account":"b","symbol":"X"}'])
+async def test_a_message_that_cannot_be_read_is_parked_and_counted(rig: Rig, payload: bytes) -> None:
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message.version)
+
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.bus.store("positions.a", payload, None)
+    await rig.bus.say(POSITION, position(2))
+
+    await eventually(lambda: heard == [2])
+    await eventually(lambda: rig.meter.totals.get("parked") == 1)
+
+
+async def test_a_killed_server_costs_nothing_that_was_said(rig: Rig, own_nats: Server) -> None:
+    heard: set[int] = set()
+
+    async def hear(message: Position) -> None:
+        heard.add(message.version)
+
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.bus.say(POSITION, position(1))
+    await eventually(lambda: heard == {1})
+    own_nats.kill()
+    with pytest.raises(Unavailable):
+        await rig.bus.say(POSITION, position(2), id="p2")
+    own_nats.start()
+
+    await persist(lambda: rig.bus.say(POSITION, position(2), id="p2"))
+    await persist(lambda: rig.bus.say(POSITION, position(3), id="p3"))
+
+    await eventually(lambda: heard == {1, 2, 3})
+    assert rig.bus.trouble() is None
+
+
+async def test_a_message_with_a_known_id_is_kept_once(rig: Rig) -> None:
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message.version)
+
+    for _ in range(3):
+        await rig.bus.say(POSITION, position(1), id="p1")
+    await rig.bus.say(POSITION, position(2), id="p2")
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+
+    await eventually(lambda: heard == [1, 2])
+
+
+async def test_a_question_is_answered_or_its_problem_told(rig: Rig) -> None:
+    yes = Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW)
+
+    async def judge(check: RiskCheck) -> Verdict:
+        if check.symbol == "REFUSED":
+            raise Refused("RISK_X", "no", field="symbol")
+        if check.symbol == "AWAY":
+            raise Unavailable("not now")
+        if check.symbol == "BROKEN":
+            raise ZeroDivisionError
+        return yes
+
+    def asked(symbol: str) -> RiskCheck:
+        return RiskCheck.model_validate({"symbol": symbol, "side": "buy", "quantity": "1"})
+
+    with pytest.raises(Unavailable, match="risk.check"):
+        await rig.bus.ask(RISK_CHECK, asked("BTCUSDT"), timeout_s=0.5)
+    await rig.hearing.open(answer(RISK_CHECK, judge))
+
+    assert await rig.bus.ask(RISK_CHECK, asked("BTCUSDT"), timeout_s=2) == yes
+    with pytest.raises(Refused, match="RISK_X") as refused:
+        await rig.bus.ask(RISK_CHECK, asked("REFUSED"), timeout_s=2)
+    assert (refused.value.status, refused.value.field) == (422, "symbol")
+    with pytest.raises(Unavailable, match="not now"):
+        await rig.bus.ask(RISK_CHECK, asked("AWAY"), timeout_s=2)
+    with pytest.raises(Unavailable, match="internal error"):
+        await rig.bus.ask(RISK_CHECK, asked("BROKEN"), timeout_s=2)
+
+
+async def test_a_batch_comes_again_as_a_whole_until_it_was_taken(rig: Rig) -> None:
+    taken: list[list[int]] = []
+    tries = 0
+
+    async def take(heard: list[Heard[Any]]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Unavailable("the tape is away")
+        taken.append([one.message.version for one in heard])
+
+    for version in range(5):
+        await rig.bus.say(POSITION, position(version))
+    await rig.hearing.open(batch((POSITION,), take, wait_s=0.05))
+
+    await eventually(lambda: sorted(v for versions in taken for v in versions) == [0, 1, 2, 3, 4])
+
+
+async def test_one_bad_message_in_a_batch_is_parked_and_the_rest_taken(rig: Rig) -> None:
+    taken: list[int] = []
+
+    async def take(heard: list[Heard[Any]]) -> None:
+        if any(one.message.version == 3 for one in heard):
+            raise ZeroDivisionError
+        taken.extend(one.message.version for one in heard)
+
+    for version in range(5):
+        await rig.bus.say(POSITION, position(version))
+    await rig.hearing.open(batch((POSITION,), take, wait_s=0.05))
+
+    await eventually(lambda: sorted(taken) == [0, 1, 2, 4] and rig.meter.totals.get("parked") == 1)
+
+
+def tick(n: int) -> Tick:
+    return Tick.model_validate(
+        {"venue": "v", "symbol": "S", "event_ns": n, "price": "1", "quantity": "1", "trade_id": str(n)}
+    )
+
+
+async def test_a_stream_is_followed_in_order_across_a_killed_server(rig: Rig, own_nats: Server) -> None:
+    followed: list[tuple[int, str]] = []
+
+    async def take(heard: list[Heard[Any]]) -> None:
+        followed.extend((one.sequence, one.address) for one in heard)
+
+    for n in range(300):
+        await rig.bus.say(TICK, tick(n))
+    await rig.hearing.open(follow((TICK, FRAME), take, after=lambda: 100))
+    await eventually(lambda: len(followed) == 200)
+    own_nats.kill()
+    own_nats.start()
+    await persist(lambda: rig.bus.say(FRAME, Frame(venue="v", payload=b"frame"), id="frame"))
+    await persist(lambda: rig.bus.say(TICK, tick(300), id="tick"))
+
+    await eventually(lambda: len(followed) >= 202)
+    assert [sequence for sequence, _ in followed] == list(range(101, 303))
+    assert [address for _, address in followed[-2:]] == ["frames.v", "ticks.v.S"]
+
+
+async def test_what_is_told_is_heard_live_in_order(rig: Rig) -> None:
+    heard: list[int] = []
+
+    def hear(quote: Quote) -> None:
+        heard.append(quote.sequence)
+
+    await rig.hearing.open(watch(QUOTE, hear))
+    await rig.bus.client.flush()
+    for n in range(100):
+        words = {"venue": "v", "symbol": "S", "event_ns": 1, "receive_ns": 1, "bid": "1", "bid_quantity": "1"}
+        await rig.bus.tell(QUOTE, Quote.model_validate({**words, "ask": None, "ask_quantity": None, "sequence": n}))
+
+    await eventually(lambda: heard == list(range(100)))
+
+
+async def test_the_lag_counts_what_the_slowest_hearer_has_not_finished(rig: Rig) -> None:
+    async def never(_heard: list[Heard[Any]]) -> None:
+        raise Unavailable("the tape is away")
+
+    assert await rig.bus.lag(TICKS) == 0
+    await rig.hearing.open(batch((TICK,), never))
+    await eventually(lambda: rig.hearing.trouble() is None)
+    for n in range(7):
+        await rig.bus.say(TICK, tick(n))
+
+    assert await rig.bus.lag(TICKS) == 7
+    assert await rig.bus.lag(ORDERS) == 0
+
+
+async def test_a_service_may_say_only_what_it_lists(rig: Rig) -> None:
+    rig.bus.permit(frozenset({POSITION.pattern}))
+
+    await rig.bus.say(POSITION, position(1))
+    with pytest.raises(AssertionError, match="does not list"):
+        await rig.bus.say(ORDER_CANCEL, CancelOrder(account="a", order_id="x"))
+
+
+async def test_a_hearer_behind_a_closed_gate_hears_once_it_opens(rig: Rig) -> None:
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message.version)
+
+    rig.closed_gate = "recovering"
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.bus.say(POSITION, position(1))
+    await eventually(lambda: rig.meter.totals.get("messages_handed_back", 0) >= 1)
+    assert heard == []
+    rig.closed_gate = None
+
+    await eventually(lambda: heard == [1])
+
+
+def test_a_message_finds_its_own_address() -> None:
+    spoken: Subject[Position] = POSITION
+    assert spoken.address(position(1, account="desk-7")) == "positions.desk-7"
+    assert QUOTE.wildcard == "quotes.*.*"

@@ -1,0 +1,89 @@
+"""The journal: remember before saying, and never guess."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.contract import keys
+from shared.contract.accounts import Position
+from shared.contract.errors import Unavailable
+from shared.contract.subjects import POSITION
+from shared.kit.fakes import FakeBus, FakeKit, FakeValkey
+from shared.kit.journal import Journal
+
+LONG = Position(account="default", symbol="BTCUSDT", version=1)
+
+
+async def test_words_are_said_only_after_their_state_is_on_disk(kit: FakeKit) -> None:
+    transaction = kit.journal.transaction()
+    transaction.put("state", "new")
+    transaction.say(POSITION, LONG, account="default", id="p1")
+    assert kit.bus.said == []
+
+    await kit.journal.commit(transaction)
+    await kit.journal.said()
+
+    assert kit.bus.heard(POSITION) == [LONG]
+    await kit.journal.close()
+    assert await kit.valkey.hash(keys.outbox("test", "default")) == {}, "struck off once said"
+
+
+async def test_words_committed_before_a_crash_are_said_after_it(kit: FakeKit) -> None:
+    kit.bus.away = True
+    transaction = kit.journal.transaction()
+    transaction.say(POSITION, LONG, account="default", id="p1")
+    await kit.journal.commit(transaction)
+    assert kit.journal.unsaid == 1
+
+    kit.bus.away = False
+    after = kit.restarted()
+    await after.journal.recall()
+    await after.journal.said()
+
+    assert after.bus.heard(POSITION) == [LONG]
+
+
+async def test_concurrent_commits_share_a_write() -> None:
+    store = FakeValkey()
+    journal = Journal("test", store, FakeBus().store)
+
+    async def commit(n: int) -> None:
+        transaction = journal.transaction()
+        transaction.put(f"key:{n}", str(n))
+        await journal.commit(transaction)
+
+    await asyncio.gather(*(commit(n) for n in range(100)))
+
+    assert len(store.store) == 100
+    assert store.writes <= 2
+
+
+async def test_after_an_unknown_outcome_nothing_is_committed_until_the_state_was_recalled() -> None:
+    store = FakeValkey()
+    journal = Journal("test", store, FakeBus().store)
+    transaction = journal.transaction()
+    transaction.put("key", "value")
+    store.away = True
+    with pytest.raises(Unavailable):
+        await journal.commit(transaction)
+    store.away = False
+
+    with pytest.raises(Unavailable, match="outcome is unknown"):
+        await journal.commit(transaction)
+    assert store.store == {}
+
+    journal.mend()
+    await journal.commit(transaction)
+    assert store.store == {"key": b"value"}
+
+
+async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
+    for _ in range(2):
+        transaction = kit.journal.transaction()
+        transaction.say(POSITION, LONG, account="default", id="p1")
+        await kit.journal.commit(transaction)
+        await kit.journal.said()
+
+    assert kit.bus.heard(POSITION) == [LONG]
