@@ -145,6 +145,8 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
         return {"field": "body", "message": f"not JSON: {fault.get('ctx', {}).get('error', text)}"}
     if fault["type"] == "extra_forbidden":
         text = "is not a field of this request; remove it"
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        text = "must be a JSON object"
     if fault["type"] == "missing":
         text = "is required"
     name, colon, rest = text.partition(": ")
@@ -171,10 +173,6 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] 
 }
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class Doors:
     """Around the application: request ids, a limit on bodies, and the measuring of each request."""
 
@@ -188,14 +186,12 @@ class Doors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        current = headers.get(b"x-request-id", b"").decode("latin-1")[:64] or uuid.uuid4().hex
-        token = request_id.set(current)
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        token = request_id.set(given.decode("latin-1")[:64] or uuid.uuid4().hex)
         started_ns = self._clock.monotonic_ns()
-        status = [500]
-        sending = self._sending(send, current, status)
+        exchange = _Exchange(scope, receive, send)
         try:
-            await self._serve(scope, headers, receive, sending)
+            await exchange.run(self._app)
         except Exception:
             # The application has answered with a 500 already; here it is told.
             self._log.exception("request_failed", method=scope["method"], path=scope["path"])
@@ -203,45 +199,55 @@ class Doors:
             elapsed_s = (self._clock.monotonic_ns() - started_ns) / 1e9
             route = getattr(scope.get("route"), "path", "unmatched")
             self._meter.observe("http_seconds", elapsed_s, method=scope["method"], route=route)
-            self._meter.count("http_requests", method=scope["method"], route=route, status=str(status[0]))
+            self._meter.count("http_requests", method=scope["method"], route=route, status=str(exchange.status))
             request_id.reset(token)
 
-    async def _serve(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > BODY_BYTES_MAX:
-            await self._too_large(scope, receive, send)
-            return
+
+class _Exchange:
+    """One request and its answer, with the body counted on its way in.
+
+    A body that turns out too large while it is read breaks off the reading; whatever the application makes of that,
+    the answer that leaves is 413.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._taken = 0
+        self._too_large = False
+        self.status = 500
+
+    async def run(self, app: ASGIApp) -> None:
+        length = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"0")
+        self._too_large = length.isdigit() and int(length) > BODY_BYTES_MAX
         try:
-            await self._app(scope, _limited(receive), send)
-        except _TooLarge:
-            await self._too_large(scope, receive, send)
+            if not self._too_large:
+                await app(self._scope, self._receiving, self._sending)
+        except Exception:
+            if not self._too_large:
+                raise
+        if self._too_large:
+            await self._refuse()
 
-    @staticmethod
-    async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"the body is larger than {BODY_BYTES_MAX} bytes; send less"
-        response = problem(Request(scope), 413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"})
-        await response(scope, receive, send)
-
-    @staticmethod
-    def _sending(send: Send, current: str, status: list[int]) -> Send:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", current.encode("latin-1"))]
-            await send(message)
-
-        return sending
-
-
-def _limited(receive: Receive) -> Receive:
-    taken = 0
-
-    async def receiving() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > BODY_BYTES_MAX:
-            raise _TooLarge
+    async def _receiving(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > BODY_BYTES_MAX:
+            self._too_large = True
+            raise ValueError("the body is too large")
         return message
 
-    return receiving
+    async def _sending(self, message: Message) -> None:
+        if self._too_large:
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", request_id.get().encode("latin-1"))]
+        await self._send(message)
+
+    async def _refuse(self) -> None:
+        self.status = 413
+        detail = f"the body is larger than {BODY_BYTES_MAX} bytes; send less"
+        response = problem(Request(self._scope), 413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"})
+        await response(self._scope, self._receive, self._send)

@@ -1,0 +1,159 @@
+"""The doors, over real sockets: problems name their field and their mend, and nothing is a 500 but a bug."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+import uvicorn
+
+from shared.contract.errors import Conflict, NotFound, Refused, Unavailable
+from shared.contract.orders import SubmitOrder
+from shared.kit.clock import SystemClock
+from shared.kit.meter import Meter
+from shared.kit.service import get, post
+from shared.kit.web import BODY_BYTES_MAX, Doors, IdempotencyKey, Reply, open_app
+from tests.servers import free_port
+
+RAISED = {
+    "refused": Refused("RISK_X", "over the limit", field="quantity", extra={"order_id": "o1"}),
+    "missing": NotFound("there is no such order"),
+    "conflict": Conflict("REUSED", "another order"),
+    "away": Unavailable("NATS is away", retry_after_s=2),
+    "bug": ZeroDivisionError("secret internals"),
+}
+
+
+async def fail(kind: str) -> None:
+    raise RAISED[kind]
+
+
+async def submit(command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
+    return Reply(command, status=201, headers={"X-Key": idempotency_key or ""})
+
+
+async def listed(limit: int = 10) -> dict[str, Any]:
+    return {"limit": limit}
+
+
+async def always() -> None:
+    return None
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = open_app("test", "1", [get("/fail/{kind}", fail), post("/orders", submit), get("/list", listed)], always)
+    doors = Doors(app, SystemClock(), Meter("test"), structlog.get_logger())
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(doors, port=port, log_config=None, lifespan="off", ws="none"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        yield client
+    server.should_exit = True
+    await serving
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("refused", 422, "RISK_X"),
+        ("missing", 404, "NOT_FOUND"),
+        ("conflict", 409, "REUSED"),
+        ("away", 503, "UNAVAILABLE"),
+        ("bug", 500, "INTERNAL"),
+    ],
+)
+async def test_each_failure_has_its_problem(client: httpx.AsyncClient, kind: str, status: int, code: str) -> None:
+    answer = await client.get(f"/fail/{kind}", headers={"X-Request-Id": "r1"})
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["request_id"]) == (status, code, "r1")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == "r1"
+    assert "secret internals" not in answer.text
+
+
+async def test_a_refusal_carries_its_field_and_more(client: httpx.AsyncClient) -> None:
+    problem = (await client.get("/fail/refused")).json()
+
+    assert problem["errors"] == [{"field": "quantity", "message": "over the limit"}]
+    assert problem["order_id"] == "o1"
+
+
+async def test_an_unready_world_says_when_to_come_again(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/fail/away")).headers["retry-after"] == "2"
+
+
+ORDER = '"symbol": "BTCUSDT", "side": "BUY"'
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("{" + ORDER + "}", "quantity"),
+        ("{" + ORDER + ', "quantity": -1}', "quantity"),
+        ("{" + ORDER + ', "quantity": 0}', "quantity"),
+        ("{" + ORDER + ', "quantity": NaN}', "quantity"),
+        ("{" + ORDER + ', "quantity": 1e999}', "quantity"),
+        ("{" + ORDER + ', "quantity": "1e999"}', "quantity"),
+        ("{" + ORDER + ', "quantity": [1]}', "quantity"),
+        ("{" + ORDER + ', "quantity": 1, "qty": 1}', "qty"),
+        ("{" + ORDER + ', "quantity": 1, "type": "LIMIT"}', "price"),
+        ("{" + ORDER + ', "quantity": 1, "type": "MARKET", "price": 1}', "price"),
+        ("{" + ORDER + ', "quantity": 1, "account": "a b"}', "account"),
+        ("{" + ORDER + ', "quantity": 1, "account": "a.b"}', "account"),
+        ('{"symbol": "*", "side": "BUY", "quantity": 1}', "symbol"),
+        ('{"symbol": 7, "side": "BUY", "quantity": 1}', "symbol"),
+        ("{", "body"),
+        ("", "body"),
+        ("[]", "body"),
+        ('"text"', "body"),
+        ("\x00", "body"),
+    ],
+)
+async def test_bad_input_names_its_field(client: httpx.AsyncClient, body: str, field: str) -> None:
+    answer = await client.post("/orders", content=body, headers={"content-type": "application/json"})
+
+    assert answer.status_code == 422, answer.text
+    assert field in [error["field"] for error in answer.json()["errors"]], answer.text
+
+
+async def test_a_good_order_is_taken_in_any_case_and_spelling(client: httpx.AsyncClient) -> None:
+    words = {"symbol": "btc/usdt", "side": "sell", "type": "limit", "price": 10.5, "quantity": "0.10"}
+    answer = await client.post("/orders", json=words, headers={"Idempotency-Key": "k1"})
+
+    order = answer.json()
+    assert (answer.status_code, answer.headers["x-key"]) == (201, "k1")
+    assert (order["symbol"], order["side"], order["price"], order["quantity"]) == ("BTCUSDT", "SELL", "10.5", "0.10")
+
+
+async def test_a_body_too_large_is_413_with_and_without_a_stated_length(client: httpx.AsyncClient) -> None:
+    large = b"x" * (BODY_BYTES_MAX + 1)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        for start in range(0, len(large), 65536):
+            yield large[start : start + 65536]
+
+    for content in (large, dripping()):
+        answer = await client.post("/orders", content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 413
+        assert answer.json()["code"] == "BODY_TOO_LARGE"
+
+
+async def test_an_unknown_path_or_method_is_a_problem_too(client: httpx.AsyncClient) -> None:
+    for answer, status in ((await client.get("/none"), 404), (await client.put("/orders"), 405)):
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_query_of_the_wrong_type_names_it(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/list?limit=many")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "limit"
