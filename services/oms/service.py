@@ -123,7 +123,7 @@ class OrderDesk:
                 self._book.take(order, fills)
         order = self._book.orders[order_id]
         fills = self._book.fills.setdefault(order_id, set())
-        after, fill = core.apply(order, report, fills, at_ns=self._kit.clock.now_ns())
+        after, fill = core.apply(order, report, fills, at_ns=self._book.next_ns(self._kit.clock.now_ns()))
         if after is order:
             self._kit.meter.count("reports_repeated")
         else:
@@ -154,13 +154,14 @@ class OrderDesk:
                 await self._kit.bus.say(subjects.ORDER_CANCEL, core.cancel_of(order))
 
     async def recover(self) -> None:
-        """The book as it was last committed."""
-        self._book.clear()
+        """The book as it was last committed. It replaces the old one in one step, with all that was only decided."""
+        book = self._book.blank()
         for account in await self._store.accounts():
-            self._book.restore(await self._store.balance(account), await self._store.positions(account))
+            book.restore(await self._store.balance(account), await self._store.positions(account))
             for order in await self._store.open_orders(account):
                 fills = await self._store.fills_of(account, order.order_id) if order.filled_quantity else set[str]()
-                self._book.take(order, fills)
+                book.take(order, fills)
+        self._book = book
 
     def stats(self) -> dict[str, Any]:
         return {"orders_open": sum(order.status not in TERMINAL for order in self._book.orders.values())}

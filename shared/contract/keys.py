@@ -14,7 +14,7 @@ def client(account: str, client_order_id: str) -> str:
 
 
 def order_index(account: str) -> str:
-    """Sorted set of an account's order ids by creation time (ns)."""
+    """Sorted set of an account's order ids by creation time (µs)."""
     return f"orders:{{{account}}}"
 
 
@@ -34,7 +34,7 @@ def fill(account: str, fill_id: str) -> str:
 
 
 def fill_index(account: str) -> str:
-    """Sorted set of an account's fill ids by commit time (ns)."""
+    """Sorted set of an account's fill ids by commit time (µs)."""
     return f"fills:{{{account}}}"
 
 
@@ -64,6 +64,11 @@ def reservation(account: str) -> str:
 def trading_state(account: str) -> str:
     """ACTIVE, REDUCING or HALTED; absent means ACTIVE."""
     return f"trading_state:{{{account}}}"
+
+
+def limits(account: str) -> str:
+    """JSON of an account's limits as changed by hand; absent means those of the configuration."""
+    return f"limits:{{{account}}}"
 
 
 def kill(scope: str) -> str:

@@ -33,7 +33,13 @@ BAR = Bar(
 
 
 def test_a_tick_is_taken_under_the_names_others_use() -> None:
-    assert (TICK.venue, TICK.symbol, TICK.price, TICK.quantity, TICK.side) == ("binance", "BTCUSDT", Decimal("1.5"), 2, 1)
+    assert (TICK.venue, TICK.symbol, TICK.price, TICK.quantity, TICK.side) == (
+        "binance",
+        "BTCUSDT",
+        Decimal("1.5"),
+        2,
+        1,
+    )
     assert TICK.event_ns == TICK.receive_ns == 1_700_000_000_123_000_000
 
 

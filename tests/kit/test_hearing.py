@@ -140,7 +140,9 @@ async def test_a_message_that_breaks_its_handler_is_parked_and_the_next_is_heard
     assert Position.decode(parked[0].payload.encode()) == position(1), "whole"
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"[]", b'{"account":"a"}', b'{"account":"b","symbol":"X"}'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"\xff\xfe", b"[]", b'{"account":"a"}', b'{"account":"b","symbol":"X"}']
+)
 async def test_a_message_that_cannot_be_read_is_parked_and_counted(rig: Rig, payload: bytes) -> None:
     heard: list[int] = []
 

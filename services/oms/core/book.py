@@ -24,10 +24,11 @@ class Book:
         self.positions: dict[tuple[str, str], Position] = {}
         self.balances: dict[str, Balance] = {}
 
-    def clear(self) -> None:
-        """Forget everything; the store tells it anew."""
-        for memory in (self.orders, self.fills, self.positions, self.balances):
-            memory.clear()
+    def blank(self) -> Book:
+        """An empty book of the same terms, to be filled from the store."""
+        other = Book(self._listed, self._opening_cash)
+        other._newest_ns = self._newest_ns
+        return other
 
     def restore(self, balance: Balance | None, positions: Iterable[Position]) -> None:
         """Take up an account as it was committed."""
@@ -40,11 +41,11 @@ class Book:
         """Take up an order as it was committed."""
         self.orders[order.order_id] = order
         self.fills[order.order_id] = fills
-        self._newest_ns = max(self._newest_ns, order.created_ns)
+        self._newest_ns = max(self._newest_ns, order.created_ns, order.updated_ns)
 
     def next_ns(self, now_ns: int) -> int:
-        """A time of creation that no other order has, so that it can serve as a cursor."""
-        self._newest_ns = max(now_ns, self._newest_ns + 1)
+        """A time that no other order or fill has, so that it can serve as a cursor: now, in whole microseconds."""
+        self._newest_ns = max(now_ns // 1000 * 1000, self._newest_ns + 1000)
         return self._newest_ns
 
     def balance(self, account: str) -> Balance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import overload
 
 from shared.contract import keys, subjects
 from shared.contract.accounts import Balance, Position
@@ -39,7 +40,7 @@ class OrderStore:
         transaction.push(keys.events(account, order_id), event)
         if order.version == 1:
             transaction.put(keys.client(account, order.client_order_id), order_id)
-            transaction.sorted_add(keys.order_index(account), order_id, order.created_ns)
+            transaction.sorted_add(keys.order_index(account), order_id, _score(order.created_ns))
             transaction.set_add(keys.accounts(), account)
             if event.balance is not None:
                 transaction.put(keys.account(account), event.balance)
@@ -54,7 +55,7 @@ class OrderStore:
         assert balance is not None, "a fill moves cash"
         account = fill.account
         transaction.put(keys.fill(account, fill.fill_id), fill)
-        transaction.sorted_add(keys.fill_index(account), fill.fill_id, fill.committed_ns)
+        transaction.sorted_add(keys.fill_index(account), fill.fill_id, _score(fill.committed_ns))
         transaction.set_add(keys.order_fills(account, fill.order_id), fill.fill_id)
         transaction.put(keys.position(account, fill.symbol), position)
         transaction.set_add(keys.positions(account), fill.symbol)
@@ -71,7 +72,8 @@ class OrderStore:
 
     async def newest(self, account: str, count: int, before_ns: int | None) -> list[Order]:
         """Orders by time of creation, newest first."""
-        return await self.orders(account, await self._valkey.newest(keys.order_index(account), count, before=before_ns))
+        ids = await self._valkey.newest(keys.order_index(account), count, before=_score(before_ns))
+        return await self.orders(account, ids)
 
     async def open_orders(self, account: str) -> list[Order]:
         return await self.orders(account, sorted(await self._valkey.members(keys.open_orders(account))))
@@ -87,7 +89,8 @@ class OrderStore:
         return [fill for fill in found if fill is not None]
 
     async def newest_fills(self, account: str, count: int, before_ns: int | None) -> list[Fill]:
-        return await self.fills(account, await self._valkey.newest(keys.fill_index(account), count, before=before_ns))
+        ids = await self._valkey.newest(keys.fill_index(account), count, before=_score(before_ns))
+        return await self.fills(account, ids)
 
     async def accounts(self) -> list[str]:
         return sorted(await self._valkey.members(keys.accounts()))
@@ -99,3 +102,12 @@ class OrderStore:
         symbols = sorted(await self._valkey.members(keys.positions(account)))
         found = await self._valkey.get_many([keys.position(account, symbol) for symbol in symbols], Position)
         return [position for position in found if position is not None]
+
+
+@overload
+def _score(at_ns: int) -> int: ...
+@overload
+def _score(at_ns: int | None) -> int | None: ...
+def _score(at_ns: int | None) -> int | None:
+    """Microseconds: scores are doubles, which hold these exactly until the year 2255, but no nanoseconds."""
+    return None if at_ns is None else at_ns // 1000

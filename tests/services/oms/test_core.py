@@ -19,7 +19,14 @@ APPROVED = Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW, valid_unti
 
 def order(quantity: str = "3", *, status: OrderStatus = OrderStatus.ACCEPTED) -> Order:
     command = SubmitOrder.model_validate(
-        {"client_order_id": "c1", "symbol": "BTCUSDT", "side": "BUY", "quantity": quantity, "type": "LIMIT", "price": 10}
+        {
+            "client_order_id": "c1",
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "quantity": quantity,
+            "type": "LIMIT",
+            "price": 10,
+        }
     )
     opened = core.open_order(command, APPROVED, order_id=core.order_id("default", "c1"), at_ns=1)
     return opened.model_copy(update={"status": status})
@@ -69,7 +76,9 @@ def test_the_same_id_with_other_words_is_refused() -> None:
 
 
 def test_fills_add_up_until_the_order_is_filled() -> None:
-    after = told(report("WORKING"), report("PARTIALLY_FILLED", 2, fill=("e1", "1")), report("FILLED", 3, fill=("e2", "2")))
+    after = told(
+        report("WORKING"), report("PARTIALLY_FILLED", 2, fill=("e1", "1")), report("FILLED", 3, fill=("e2", "2"))
+    )
 
     assert (after.status, after.filled_quantity, after.fees) == (OrderStatus.FILLED, 3, Decimal("0.2"))
     assert after.average_fill_price == 10
