@@ -17,6 +17,7 @@ from services.oms.store.orders import OrderStore
 from shared.contract import subjects
 from shared.contract.errors import Refused, Unavailable
 from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
+from shared.contract.risk import Verdict
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, get, known_instrument, on, post
 
@@ -68,8 +69,7 @@ class OrderDesk:
         lock = self._submitting.setdefault(order_id, asyncio.Lock())
         try:
             async with lock:
-                first = await self._first_answer(command, order_id)
-                return first or _answer(await self._admit(command, order_id))
+                return await self._first_answer(command, order_id) or await self._admit(command, order_id)
         finally:
             if not lock.locked():
                 self._submitting.pop(order_id, None)
@@ -91,18 +91,19 @@ class OrderDesk:
         core.same_intent(command, known)
         self._kit.meter.count("orders_replayed")
         events = await self._store.events(command.account, order_id)
-        return _answer(events[0].order, {"Idempotency-Replayed": "true"})
+        verdict = await self._store.verdict(command.account, order_id)
+        return _answer(events[0].order, verdict, {"Idempotency-Replayed": "true"})
 
-    async def _admit(self, command: SubmitOrder, order_id: str) -> Order:
+    async def _admit(self, command: SubmitOrder, order_id: str) -> Reply:
         check = core.to_check(command, order_id)
         verdict = await self._kit.bus.ask(subjects.RISK_CHECK, check, timeout_s=self._settings.risk_timeout_s)
         now_ns = self._kit.clock.now_ns()
         if verdict.approved and now_ns > verdict.valid_until_ns:
             raise Unavailable("risk's approval lapsed before the order could be committed; send it again")
         order = core.open_order(command, verdict, order_id=order_id, at_ns=self._book.next_ns(now_ns))
-        await self._commit(order, command=core.route(order) if verdict.approved else None)
+        await self._commit(order, command=core.route(order) if verdict.approved else None, verdict=verdict)
         self._kit.meter.count("orders_accepted" if verdict.approved else "orders_denied")
-        return order
+        return _answer(order, verdict)
 
     async def cancel(self, order_id: str) -> Order:
         """The order with its cancel committed and on the way; the venue has the last word."""
@@ -132,10 +133,14 @@ class OrderDesk:
         self._book.let_go(order_id)
 
     async def _commit(
-        self, order: Order, fill: Fill | None = None, command: RouteOrder | CancelOrder | None = None
+        self,
+        order: Order,
+        fill: Fill | None = None,
+        command: RouteOrder | CancelOrder | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
         event = self._book.note(order, fill)
-        await self._store.keep(event, command)
+        await self._store.keep(event, command, verdict)
         self._book.let_go(order.order_id)
 
     async def ask_again(self) -> None:
@@ -167,7 +172,7 @@ class OrderDesk:
         return {"orders_open": sum(order.status not in TERMINAL for order in self._book.orders.values())}
 
 
-def _answer(order: Order, headers: dict[str, str] | None = None) -> Reply:
-    if order.status is OrderStatus.DENIED:
-        raise core.denial(order)
+def _answer(order: Order, verdict: Verdict | None, headers: dict[str, str] | None = None) -> Reply:
+    if order.status is OrderStatus.DENIED and verdict is not None:
+        raise core.denial(order, verdict)
     return Reply(order, headers=headers or {})

@@ -28,6 +28,11 @@ def events(account: str, order_id: str) -> str:
     return f"events:{{{account}}}:{order_id}"
 
 
+def verdict(account: str, order_id: str) -> str:
+    """JSON of what risk said of the order before it was first committed."""
+    return f"verdict:{{{account}}}:{order_id}"
+
+
 def fill(account: str, fill_id: str) -> str:
     """JSON of one fill; its existence makes a second application impossible."""
     return f"fill:{{{account}}}:{fill_id}"

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from shared.contract.accounts import Balance, Position
 from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
-from shared.contract.risk import RuleResult
 
 
 class Side(Word):
@@ -105,7 +104,6 @@ class Order(Message):
     average_fill_price: Amount | None = None
     fees: Amount = Decimal(0)
     reason: str = ""
-    rules: tuple[RuleResult, ...] = ()
     version: int = 1
     created_ns: Nanos
     updated_ns: Nanos

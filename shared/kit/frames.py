@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from shared.domain.texts import Texts
 from shared.domain.ticks import TickColumns
+
+N = TypeVar("N", bound=np.generic)
 
 SCHEMA = pa.schema(
     [
@@ -26,8 +29,11 @@ SCHEMA = pa.schema(
 )
 """`replay` and `ended` ("1" or "") travel as metadata of the schema."""
 
+ROWS_MAX = 1 << 20
 TRADE_ID_BYTES_MAX = 64
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9_]{0,31}")
+_VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_REPLAY = re.compile(r"[!-~]{0,128}")  # it travels in the header of a message
 
 
 def encode_frame(columns: TickColumns) -> bytes:
@@ -41,9 +47,7 @@ def encode_frame(columns: TickColumns) -> bytes:
         pa.array(columns.price, pa.float64()),
         pa.array(columns.quantity, pa.float64()),
         pa.array(columns.side, pa.int8()),
-        pa.Array.from_buffers(
-            pa.utf8(), count, [None, pa.py_buffer(trade_ids.offsets), pa.py_buffer(trade_ids.data)]
-        ),
+        pa.Array.from_buffers(pa.utf8(), count, [None, pa.py_buffer(trade_ids.offsets), pa.py_buffer(trade_ids.data)]),
         pa.array(columns.sequence, pa.int64()),
     ]
     schema = SCHEMA.with_metadata({"replay": columns.replay, "ended": "1" if columns.ended else ""})
@@ -73,11 +77,13 @@ def decode_frame(payload: bytes, venue: str) -> TickColumns:
         replay=metadata.get(b"replay", b"").decode("utf-8", "replace"),
         ended=metadata.get(b"ended", b"") == b"1",
     )
-    _check(ticks)
+    _check_names(ticks)
+    if len(ticks):
+        _check_values(ticks)
     return ticks
 
 
-def _only_batch(payload: bytes) -> pa.RecordBatch:
+def _only_batch(payload: bytes) -> Any:
     try:
         with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
             if not reader.schema.equals(SCHEMA):
@@ -85,6 +91,8 @@ def _only_batch(payload: bytes) -> pa.RecordBatch:
             batches = list(reader)
         if len(batches) != 1:
             raise ValueError(f"a frame holds exactly one record batch; this one holds {len(batches)}")
+        if len(batches[0]) > ROWS_MAX:
+            raise ValueError(f"a frame holds at most {ROWS_MAX} rows; this one holds {len(batches[0])}")
         batches[0].validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"the frame is not a readable Arrow IPC stream: {error}") from error
@@ -94,7 +102,7 @@ def _only_batch(payload: bytes) -> pa.RecordBatch:
     return batches[0]
 
 
-def _difference(schema: pa.Schema) -> str:
+def _difference(schema: Any) -> str:
     given = {field.name: str(field.type) for field in schema}
     for field in SCHEMA:
         if field.name not in given:
@@ -104,7 +112,7 @@ def _difference(schema: pa.Schema) -> str:
     return f"the frame's columns must be {', '.join(SCHEMA.names)}, in this order; they are {', '.join(given)}"
 
 
-def _symbols(column: pa.DictionaryArray) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+def _symbols(column: Any) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     if column.dictionary.null_count:
         raise ValueError("the symbol dictionary holds nulls")
     known = Texts.of(_texts(column.dictionary))
@@ -121,14 +129,14 @@ def _read_symbols(offsets: bytes, data: bytes) -> tuple[str, ...]:
     return symbols
 
 
-def _numbers(column: pa.Array, kind: type[np.generic]) -> NDArray[np.generic]:
+def _numbers(column: Any, kind: type[N]) -> NDArray[N]:
     buffer = column.buffers()[-1]
     if buffer is None or len(column) == 0:
         return np.empty(0, kind)
     return np.frombuffer(buffer, kind, len(column), column.offset * np.dtype(kind).itemsize)
 
 
-def _texts(column: pa.Array) -> Texts:
+def _texts(column: Any) -> Texts:
     _, offsets, data = column.buffers()
     if len(column) == 0 or offsets is None:
         return Texts.blank(0)
@@ -136,18 +144,22 @@ def _texts(column: pa.Array) -> Texts:
     return Texts(bounds, np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8))
 
 
-def _check(ticks: TickColumns) -> None:
-    if len(ticks) == 0:
-        return
+def _check_names(ticks: TickColumns) -> None:
+    if not _VENUE.fullmatch(ticks.venue):
+        raise ValueError(f"{ticks.venue!r} is not a venue: lower case letters, digits, _ and -, at most 32")
+    if not _REPLAY.fullmatch(ticks.replay):
+        raise ValueError("the replay's id must be at most 128 printable ASCII characters without a space")
+
+
+def _check_values(ticks: TickColumns) -> None:
     for name, values in (("price", ticks.price), ("quantity", ticks.quantity)):
-        # NaN fails both comparisons, so this is one pass for every kind of nonsense.
-        if not (values.min() > 0 and values.max() < np.inf):
-            raise ValueError(f"column {name} must be positive and finite throughout")
+        # NaN fails every comparison, so this is one pass for every kind of nonsense.
+        if not (values.min() >= 1e-12 and values.max() < 1e21):
+            raise ValueError(f"column {name} must be positive and finite, from 1e-12 to below 1e21")
     for name, values in (("event_ns", ticks.event_ns), ("receive_ns", ticks.receive_ns)):
         if values.min() < 0:
             raise ValueError(f"column {name} must not be negative")
     if ticks.side.min() < -1 or ticks.side.max() > 1:
         raise ValueError("column side must be 1 (buyer took), -1 (seller took) or 0 (unknown)")
-    lengths = np.diff(Texts.of(ticks.trade_id).offsets)
-    if lengths.max() > TRADE_ID_BYTES_MAX:
-        raise ValueError(f"column trade_id holds more than {TRADE_ID_BYTES_MAX} bytes in one value")
+    if np.diff(Texts.of(ticks.trade_id).offsets).max() > TRADE_ID_BYTES_MAX:
+        raise ValueError(f"column trade_id holds a value of more than {TRADE_ID_BYTES_MAX} bytes")

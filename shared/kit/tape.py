@@ -49,6 +49,15 @@ class Tape(Protocol):
     async def close(self) -> None: ...
 
 
+def conditions(table: Table, where: Mapping[str, str] | None) -> tuple[list[str], list[str]]:
+    """Column names and the values they must equal; only columns of this table, since names go into the query's text."""
+    names = list(where or {})
+    unknown = [name for name in names if name not in table.columns]
+    if unknown:
+        raise ValueError(f"{table.name} has no column {unknown[0]}")
+    return names, list((where or {}).values())
+
+
 def open_tape(suite: Suite) -> Tape:
     """The tape this suite is configured for."""
     if suite.questdb_http:

@@ -25,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from shared.contract.base import rfc3339
 from shared.contract.errors import Refused, Unavailable
 from shared.kit.clock import Clock
 from shared.kit.log import request_id
@@ -57,14 +58,35 @@ def render(result: Any) -> Response:
 
 
 def to_json(words: Any) -> bytes:
-    """JSON as it leaves the suite: Decimals and Messages as their own words."""
-    if isinstance(words, BaseModel):
-        return words.__pydantic_serializer__.to_json(words)
-    return orjson.dumps(words, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    """JSON as it leaves the suite: Decimals as strings, and times as RFC 3339 beside their exact nanoseconds."""
+    return orjson.dumps(_outward(_plain(words)), default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return value if isinstance(value, _JSON) else str(value)
+
+
+_JSON = (dict, list, tuple, str, int, float, bool, type(None))
+
+
+def _outward(words: Any) -> Any:
+    """`created_ns: 17…` becomes `created_at: "2026-…Z", created_ns: "17…"`: whole for people and for JavaScript."""
+    if isinstance(words, BaseModel):
+        words = words.model_dump(mode="json")
+    if isinstance(words, list | tuple):
+        return [_outward(one) for one in words]
+    if not isinstance(words, dict):
+        return words
+    outward: dict[Any, Any] = {}
+    for key, value in words.items():
+        if type(value) is int and isinstance(key, str) and key.endswith("_ns"):
+            outward[f"{key[:-3]}_at"] = rfc3339(value) if value else None
+            outward[key] = str(value)
+        else:
+            outward[key] = _outward(value)
+    return outward
 
 
 def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:

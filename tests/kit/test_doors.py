@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import structlog
 import uvicorn
 
+from shared.contract.accounts import Position
 from shared.contract.errors import Conflict, NotFound, Refused, Unavailable
 from shared.contract.orders import SubmitOrder
 from shared.kit.clock import SystemClock
 from shared.kit.meter import Meter
 from shared.kit.service import get, post
-from shared.kit.web import BODY_BYTES_MAX, Doors, IdempotencyKey, Reply, open_app
+from shared.kit.web import BODY_BYTES_MAX, Doors, IdempotencyKey, Reply, open_app, to_json
 from tests.servers import free_port
 
 RAISED = {
@@ -150,6 +152,15 @@ async def test_an_unknown_path_or_method_is_a_problem_too(client: httpx.AsyncCli
     for answer, status in ((await client.get("/none"), 404), (await client.put("/orders"), 405)):
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_time_leaves_as_rfc_3339_beside_its_exact_nanoseconds() -> None:
+    position = Position(account="a", symbol="BTCUSDT", updated_ns=1_700_000_000_000_000_001)
+
+    [words] = orjson.loads(to_json({"held": [position]}))["held"]
+
+    assert words["updated_at"] == "2023-11-14T22:13:20.000000001Z"
+    assert words["updated_ns"] == "1700000000000000001"
 
 
 async def test_a_query_of_the_wrong_type_names_it(client: httpx.AsyncClient) -> None:

@@ -12,7 +12,8 @@ import structlog
 
 from shared.contract.accounts import Position
 from shared.contract.errors import Refused, Unavailable
-from shared.contract.market import Quote
+from shared.contract.market import Frame, Quote, Tick
+from shared.contract.orders import CancelOrder
 from shared.contract.risk import RiskCheck, RiskLevel, Verdict
 from shared.contract.subjects import (
     FRAME,
@@ -26,8 +27,6 @@ from shared.contract.subjects import (
     TICKS,
     Subject,
 )
-from shared.contract.market import Frame, Tick
-from shared.contract.orders import CancelOrder
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
 from shared.kit.hearing import Hearing

@@ -42,7 +42,7 @@ def to_check(command: SubmitOrder, order_id: str) -> RiskCheck:
 
 
 def open_order(command: SubmitOrder, verdict: Verdict, *, order_id: str, at_ns: int) -> Order:
-    """The order as first committed: ACCEPTED, or DENIED with the rules that say why."""
+    """The order as first committed: ACCEPTED, or DENIED with the reason."""
     assert command.client_order_id is not None
     return Order(
         order_id=order_id,
@@ -50,7 +50,6 @@ def open_order(command: SubmitOrder, verdict: Verdict, *, order_id: str, at_ns: 
         client_order_id=command.client_order_id,
         status=OrderStatus.ACCEPTED if verdict.approved else OrderStatus.DENIED,
         reason="" if verdict.approved else f"{verdict.code}: {verdict.reason}",
-        rules=verdict.rules,
         created_ns=at_ns,
         updated_ns=at_ns,
         **{field: getattr(command, field) for field in INTENT},
@@ -69,11 +68,9 @@ def same_intent(command: SubmitOrder, order: Order) -> None:
         )
 
 
-def denial(order: Order) -> Refused:
-    """How a denied order is answered."""
-    code, _, reason = order.reason.partition(": ")
-    rules = [rule.model_dump(mode="json") for rule in order.rules]
-    return Refused(code, reason, extra={"order_id": order.order_id, "rules": rules})
+def denial(order: Order, verdict: Verdict) -> Refused:
+    """How a denied order is answered: by the first rule that failed, with all that were looked at."""
+    return Refused(verdict.code, verdict.reason, extra={"order_id": order.order_id, "rules": verdict.rules})
 
 
 def route(order: Order) -> RouteOrder:

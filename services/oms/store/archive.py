@@ -79,7 +79,8 @@ class Archive:
     async def order_events(self, order_id: str) -> dict[str, Any]:
         order = await self.order(order_id)
         events: list[OrderEvent] = await self._store.events(order.account, order_id)
-        return {"order_id": order_id, "events": events}
+        verdict = await self._store.verdict(order.account, order_id)
+        return {"order_id": order_id, "verdict": verdict, "events": events}
 
     async def fills(
         self, account: Account = "default", limit: Limit = 100, cursor: str | None = None

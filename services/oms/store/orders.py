@@ -8,6 +8,7 @@ from typing import overload
 from shared.contract import keys, subjects
 from shared.contract.accounts import Balance, Position
 from shared.contract.orders import CancelOrder, Fill, Order, OrderEvent, RouteOrder
+from shared.contract.risk import Verdict
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import Journal, Transaction, Valkey
 
@@ -19,10 +20,14 @@ class OrderStore:
         self._valkey = valkey
         self._journal = journal
 
-    async def keep(self, event: OrderEvent, command: RouteOrder | CancelOrder | None = None) -> None:
-        """Commit an order's change, what it did to the account, and what is to be said of it."""
+    async def keep(
+        self, event: OrderEvent, command: RouteOrder | CancelOrder | None = None, verdict: Verdict | None = None
+    ) -> None:
+        """Commit an order's change, what it did to the account, why it was let in, and what is to be said of it."""
         transaction = self._journal.transaction()
         self._note(transaction, event)
+        if verdict is not None:
+            transaction.put(keys.verdict(event.account, event.order.order_id), verdict)
         if event.fill is not None:
             self._book(transaction, event.fill, event.position, event.balance)
         if isinstance(command, RouteOrder):
@@ -80,6 +85,9 @@ class OrderStore:
 
     async def events(self, account: str, order_id: str) -> list[OrderEvent]:
         return [OrderEvent.decode(entry) for entry in await self._valkey.items(keys.events(account, order_id))]
+
+    async def verdict(self, account: str, order_id: str) -> Verdict | None:
+        return await self._valkey.get(keys.verdict(account, order_id), Verdict)
 
     async def fills_of(self, account: str, order_id: str) -> set[str]:
         return await self._valkey.members(keys.order_fills(account, order_id))

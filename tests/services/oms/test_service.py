@@ -108,7 +108,7 @@ async def test_a_denied_order_is_kept_and_answered_with_its_rules(desk: Desk) ->
         await desk.submit(quantity="9")
 
     assert (refused.value.code, refused.value.status) == ("RISK_ORDER_QUANTITY", 422)
-    assert refused.value.extra["rules"][0]["limit"] == "5"
+    assert refused.value.extra["rules"][0].limit == "5"
     order = await desk.get("/orders/{order_id}", refused.value.extra["order_id"])
     assert order.status is OrderStatus.DENIED
     assert await desk.said(subjects.ORDER_NEW) == []

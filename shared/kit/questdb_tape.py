@@ -1,0 +1,176 @@
+"""The tape in QuestDB: written over its line protocol on HTTP, read over its PostgreSQL wire.
+
+A write is in the server's log, on its disk, when it returns; a reader sees it a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import asyncpg
+from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
+
+from shared.contract.errors import Unavailable
+from shared.contract.tables import TABLES, Table
+from shared.kit.tape import Columns, Row, conditions
+
+KINDS = {"symbol": "SYMBOL", "text": "VARCHAR", "float": "DOUBLE", "int": "LONG"}
+TIMEOUT_S = 5.0
+
+_OUR_FAULT = {
+    QuestDBErrorCode.InvalidApiCall,
+    QuestDBErrorCode.InvalidName,
+    QuestDBErrorCode.InvalidTimestamp,
+    QuestDBErrorCode.InvalidUtf8,
+}
+
+
+class QuestTape:
+    """One sender on a thread of its own, and a small pool of connections for reading."""
+
+    def __init__(self, http: str, pg: str) -> None:
+        self._http = http
+        self._pg = pg
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tape-writer")
+        self._sender: Sender | None = None
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    async def append(self, table: Table, columns: Columns) -> None:
+        await self._open()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, table, columns)
+
+    async def read(
+        self,
+        table: Table,
+        *,
+        where: Mapping[str, str] | None = None,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        limit: int = 1000,
+    ) -> list[Row]:
+        clause, values = _where(table, where)
+        bounds = [
+            f"timestamp {sign} cast({int(bound)} as timestamp_ns)"
+            for bound, sign in ((start_ns, ">="), (end_ns, "<"))
+            if bound is not None
+        ]
+        columns = ", ".join(["cast(timestamp as long) timestamp", *(f'"{name}"' for name in table.columns)])
+        # The outer query renames the timestamp, so the filter stays on the designated one, which finds its partitions.
+        sql = f"SELECT {columns} FROM (SELECT * FROM {table.name} WHERE {' AND '.join([clause, *bounds])} LIMIT {limit})"
+        return [dict(record) for record in await self._ask(sql, values)]
+
+    async def count(self, table: Table, *, where: Mapping[str, str] | None = None) -> int:
+        clause, values = _where(table, where)
+        found = await self._ask(f"SELECT count() FROM {table.name} WHERE {clause}", values)
+        return found[0][0]
+
+    async def ping(self) -> None:
+        await self._ask("SELECT 1", [])
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop_sender)
+        self._thread.shutdown()
+        if self._pool is not None:
+            self._pool.terminate()
+
+    # Reading.
+
+    async def _ask(self, sql: str, values: list[str]) -> list[asyncpg.Record]:
+        pool = await self._open()
+        with _unavailable("QuestDB does not answer"):
+            async with asyncio.timeout(TIMEOUT_S):
+                return await pool.fetch(sql, *values)
+
+    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
+        """Connect once, and make the tables that are missing."""
+        async with self._opening:
+            if self._pool is None:
+                with _unavailable("QuestDB cannot be reached"):
+                    # QuestDB keeps no prepared statements from one use of a connection to the next.
+                    pool = await asyncpg.create_pool(
+                        f"postgresql://admin:quest@{self._pg}/qdb",
+                        min_size=1,
+                        max_size=4,
+                        statement_cache_size=0,
+                        timeout=TIMEOUT_S,
+                        reset=_keep,
+                    )
+                    for table in TABLES:
+                        await pool.execute(_definition(table), timeout=TIMEOUT_S)
+                    self._pool = pool
+            return self._pool
+
+    # Writing, on its thread.
+
+    def _write(self, table: Table, columns: Columns) -> None:
+        try:
+            if self._sender is None:
+                self._sender = Sender.from_conf(
+                    f"http::addr={self._http};auto_flush=off;request_timeout={int(TIMEOUT_S * 1000)};retry_timeout=0;"
+                )
+                self._sender.establish()
+            _add_rows(self._sender, table, columns)
+            self._sender.flush()
+        except QuestDBError as error:
+            # What the sender holds is unknown now; the rows come again as a whole.
+            self._drop_sender()
+            if error.code in _OUR_FAULT:
+                raise
+            raise Unavailable(f"QuestDB did not take a write to {table.name}: {error}") from error
+        except BaseException:
+            self._drop_sender()
+            raise
+
+    def _drop_sender(self) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close(flush=False)
+
+
+def _add_rows(sender: Sender, table: Table, columns: Columns) -> None:
+    symbols = [name for name, kind in table.columns.items() if kind == "symbol"]
+    others = [name for name, kind in table.columns.items() if kind != "symbol"]
+    symbol_rows = zip(*(_values(columns[name]) for name in symbols), strict=True)
+    other_rows = zip(*(_values(columns[name]) for name in others), strict=True)
+    for at_ns, words, values in zip(_values(columns["timestamp"]), symbol_rows, other_rows, strict=True):
+        sender.row(
+            table.name,
+            symbols=dict(zip(symbols, words, strict=True)),
+            columns=dict(zip(others, values, strict=True)),
+            at=TimestampNanos(at_ns),
+        )
+
+
+@contextlib.contextmanager
+def _unavailable(what: str):
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable(f"{what}: {error!r}"[:300]) from error
+
+
+async def _keep(_connection: Any) -> None:
+    """Nothing to reset: QuestDB knows neither locks nor listeners."""
+
+
+def _definition(table: Table) -> str:
+    columns = ", ".join(f'"{name}" {KINDS[kind]}' for name, kind in table.columns.items())
+    key = ", ".join(("timestamp", *(f'"{name}"' for name in table.key)))
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table.name} (timestamp TIMESTAMP_NS, {columns}) "
+        f"TIMESTAMP(timestamp) PARTITION BY DAY WAL DEDUP UPSERT KEYS({key})"
+    )
+
+
+def _where(table: Table, where: Mapping[str, str] | None) -> tuple[str, list[str]]:
+    names, values = conditions(table, where)
+    return " AND ".join(["true", *(f'"{name}" = ${at}' for at, name in enumerate(names, 1))]), values
+
+
+def _values(column: Any) -> Any:
+    return column.tolist() if hasattr(column, "tolist") else column

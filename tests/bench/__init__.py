@@ -1,0 +1,1 @@
+"""What the suite costs and how fast it is: `make bench`."""

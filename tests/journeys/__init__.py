@@ -1,0 +1,1 @@
+"""Stories told to the real processes, from outside, as a client would."""
