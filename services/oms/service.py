@@ -118,7 +118,9 @@ class OrderDesk:
         order_id = report.order_id
         if order_id not in self._book.orders:
             # Over and let go, or a late fill: the store knows it, and every fill it ever had.
-            order = await self._archive.order(order_id)
+            order = await self._store.order(report.account, order_id)
+            if order is None:
+                raise LookupError(f"the venue speaks of order {order_id}, which was never committed here")
             fills = await self._store.fills_of(order.account, order_id)
             if order_id not in self._book.orders:
                 self._book.take(order, fills)

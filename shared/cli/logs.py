@@ -15,6 +15,7 @@ from shared.contract.roster import BY_NAME
 BYTES_MAX = 64 << 20
 KEPT = 3
 TAIL_BYTES = 1 << 20
+LINES_BEFORE = 200
 KNOWN = (*BY_NAME, "nats", "valkey", "supervisor")
 
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)")
@@ -58,7 +59,7 @@ def recent(files: dict[str, Path], count: int) -> list[str]:
     timed: list[tuple[str, str, str]] = []
     for name, path in files.items():
         at = ""
-        for line in tail(path, count):
+        for line in tail(path, count + LINES_BEFORE):
             at = _when(line) or at  # a line without a time belongs to the one before it
             timed.append((at, name, line))
     timed.sort(key=lambda entry: entry[0])
@@ -66,8 +67,11 @@ def recent(files: dict[str, Path], count: int) -> list[str]:
 
 
 def coming(files: dict[str, Path], every_s: float = 0.2) -> Iterator[str]:
-    """Lines as they are written, for ever."""
-    reached = {name: path.stat().st_size if path.exists() else 0 for name, path in files.items()}
+    """Lines written from this call on, for ever."""
+    return _coming(files, {name: path.stat().st_size if path.exists() else 0 for name, path in files.items()}, every_s)
+
+
+def _coming(files: dict[str, Path], reached: dict[str, int], every_s: float) -> Iterator[str]:
     while True:
         for name, path in files.items():
             lines, reached[name] = _since(path, reached[name])

@@ -92,10 +92,15 @@ def hold(run: Path) -> int:
     for _ in range(LOCK_TRIES):  # someone asking whether it is held holds it for an instant
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            sign(descriptor)
             return descriptor
         time.sleep(0.02)
     holder = os.pread(descriptor, 20, 0).decode() or "unknown"
     os.close(descriptor)
     raise Trouble(f"a suite runs in {run.parent} already (pid {holder}); `trade2026 down` stops it")
+
+
+def sign(descriptor: int) -> None:
+    """Write this process into the lock it holds."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)

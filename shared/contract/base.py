@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
 class Message(BaseModel):
@@ -73,7 +73,16 @@ Account = Annotated[str, Field(pattern=NAME_PATTERN)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Any other identifier that may stand in a subject or a key."""
 
-Amount = Annotated[Decimal, Field(allow_inf_nan=False), AfterValidator(_finite)]
+def _plainly(value: Decimal) -> str:
+    return format(value, "f")
+
+
+Amount = Annotated[
+    Decimal,
+    Field(allow_inf_nan=False),
+    AfterValidator(_finite),
+    PlainSerializer(_plainly, return_type=str, when_used="json"),
+]
 """Exact money or quantity of either sign."""
 
 Price = Annotated[Amount, Field(gt=0)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field, computed_field, field_serializer, model_validator
 
-from shared.contract.base import Message, Nanos, Price, Quantity, Symbol, Venue, Word, rfc3339
+from shared.contract.base import Amount, Message, Nanos, Price, Quantity, Symbol, Venue, Word, rfc3339
 
 
 class Aggressor(IntEnum):
@@ -165,6 +165,6 @@ class Instrument(Message):
     lot: Quantity
     quantity_min: Quantity
     quantity_max: Quantity
-    notional_min: Decimal = Decimal(0)
+    notional_min: Amount = Decimal(0)
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
     multiplier: Price = Decimal(1)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import nats
@@ -34,6 +35,16 @@ M = TypeVar("M", bound=Message)
 REQUEST_ID = "X-Request-Id"
 PROBLEM = "Trade2026-Problem"
 ACK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Words on their way into a stream; `key` is the outbox that holds them until they are there."""
+
+    key: str
+    id: str
+    address: str
+    payload: bytes
 
 
 class Bus(Protocol):
@@ -70,6 +81,9 @@ class NatsBus:
         self._meter = meter
         self._log = log
         self._may_say: frozenset[str] | None = None
+        self._inbox = ""
+        self._number = 0
+        self._unacknowledged: dict[str, asyncio.Future[str | None]] = {}
         self.client = Client()
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -97,6 +111,8 @@ class NatsBus:
             await asyncio.sleep(0.1)
         while not await self._streams_made():
             await asyncio.sleep(0.2)
+        self._inbox = self.client.new_inbox()
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
 
     async def close(self) -> None:
         """Flush what was said and leave."""
@@ -119,14 +135,50 @@ class NatsBus:
         await self._publish(subject.address(message), message.encode(), None)
 
     async def store(self, address: str, payload: bytes, id: str | None) -> None:
-        """Publish to a stream and wait for its acknowledgement."""
-        headers = self._headers() or {}
-        if id is not None:
-            headers["Nats-Msg-Id"] = id
-        answer = await self._request(address, payload, headers or None, ACK_TIMEOUT_S)
-        acknowledgement = orjson.loads(answer.data)
-        if "error" in acknowledgement:
-            raise Unavailable(f"NATS did not store a message on {address}: {acknowledgement['error']}")
+        """Publish to a stream and wait until it has it."""
+        [trouble] = await self._store_each([(address, payload, id)])
+        if trouble:
+            raise Unavailable(f"nothing was stored on {address}: {trouble}")
+
+    async def store_all(self, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+        """Publish these to their streams in order; those that may not have arrived are returned."""
+        troubles = await self._store_each([(one.address, one.payload, one.id) for one in outgoing])
+        return [one for one, trouble in zip(outgoing, troubles, strict=True) if trouble]
+
+    async def _store_each(self, letters: Sequence[tuple[str, bytes, str | None]]) -> list[str | None]:
+        """For each letter None once its stream has it, else what went wrong. One wait for all of them.
+
+        The client library's request costs a timer and a random token a message; here acknowledgements come back on
+        one standing inbox under a number.
+        """
+        if not self.client.is_connected:
+            return ["NATS is not connected"] * len(letters)
+        current = self._headers()
+        waiting: dict[str, asyncio.Future[str | None]] = {}
+        try:
+            for address, payload, id in letters:
+                self._number += 1
+                number = str(self._number)
+                waiting[number] = self._unacknowledged[number] = asyncio.get_running_loop().create_future()
+                headers = current if id is None else {**(current or {}), "Nats-Msg-Id": id}
+                await self.client.publish(address, payload, reply=f"{self._inbox}.{number}", headers=headers)
+            await asyncio.wait(waiting.values(), timeout=ACK_TIMEOUT_S)
+        except (NatsError, OSError) as error:
+            self._meter.count("publish_failed", kind=type(error).__name__)
+        finally:
+            for number in waiting:
+                self._unacknowledged.pop(number, None)
+        told = [one.result() if one.done() else "NATS did not acknowledge in time" for one in waiting.values()]
+        return told + ["NATS is away"] * (len(letters) - len(told))
+
+    async def _acknowledged(self, message: Msg) -> None:
+        future = self._unacknowledged.get(message.subject.rpartition(".")[2])
+        if future is None or future.done():
+            return
+        if not message.data:
+            future.set_result("no stream keeps this subject")
+        else:
+            future.set_result(orjson.loads(message.data).get("error", {}).get("description"))
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
         answer = await self._request(question.pattern, message.encode(), self._headers(), timeout_s)

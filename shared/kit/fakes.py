@@ -17,6 +17,7 @@ from shared.contract.base import Message
 from shared.contract.errors import Unavailable
 from shared.contract.market import Instrument
 from shared.contract.subjects import Question, Stream, Subject
+from shared.kit.bus import Outgoing
 from shared.kit.journal import Journal
 from shared.kit.kit import Kit
 from shared.kit.meter import Meter
@@ -70,15 +71,16 @@ class FakeBus:
         self._check()
         self.said.append((subject, message))
 
-    async def store(self, address: str, payload: bytes, id: str | None) -> None:
+    async def store_all(self, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
         """What the journal hands over; read back so that `said` holds messages only."""
-        self._check()
-        if id is not None and id in self.ids:
-            return
-        subject = next(s for s in _subjects() if fnmatch.fnmatchcase(address, s.wildcard))
-        if id is not None:
-            self.ids[id] = payload
-        self.said.append((subject, subject.decode(payload, address)))
+        if self.away:
+            return list(outgoing)
+        for one in outgoing:
+            if one.id not in self.ids:
+                subject = next(s for s in _subjects() if fnmatch.fnmatchcase(one.address, s.wildcard))
+                self.ids[one.id] = one.payload
+                self.said.append((subject, subject.decode(one.payload, one.address)))
+        return []
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
         self._check()
@@ -228,7 +230,7 @@ class FakeKit(Kit):
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.name, self.valkey, self.bus.store)
+        return Journal(self.name, self.valkey, self.bus.store_all)
 
     @cached_property
     def tape(self) -> Tape:

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
 
 ROWS_MAX = 1 << 20
 TRADE_ID_BYTES_MAX = 64
+TIME_NS_MAX = 9_200_000_000_000_000_000
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9_]{0,31}")
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _REPLAY = re.compile(r"[!-~]{0,128}")  # it travels in the header of a message
@@ -157,8 +158,8 @@ def _check_values(ticks: TickColumns) -> None:
         if not (values.min() >= 1e-12 and values.max() < 1e21):
             raise ValueError(f"column {name} must be positive and finite, from 1e-12 to below 1e21")
     for name, values in (("event_ns", ticks.event_ns), ("receive_ns", ticks.receive_ns)):
-        if values.min() < 0:
-            raise ValueError(f"column {name} must not be negative")
+        if values.min() < 0 or values.max() > TIME_NS_MAX:
+            raise ValueError(f"column {name} must lie between 1970 and 2261, in nanoseconds since 1970")
     if ticks.side.min() < -1 or ticks.side.max() > 1:
         raise ValueError("column side must be 1 (buyer took), -1 (seller took) or 0 (unknown)")
     if np.diff(Texts.of(ticks.trade_id).offsets).max() > TRADE_ID_BYTES_MAX:

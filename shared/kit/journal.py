@@ -12,31 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from shared.contract import keys
 from shared.contract.base import Message
 from shared.contract.errors import Unavailable
 from shared.contract.subjects import Subject
+from shared.kit.bus import Outgoing
 from shared.kit.valkey import Command, Valkey
 
-Publish = Callable[[str, bytes, str], Awaitable[None]]
-"""address, payload, id → stored in its stream, or Unavailable."""
+Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Outgoing]]]
+"""Into their streams, in order; those that may not have arrived come back."""
 
 PUBLISH_AT_ONCE_MAX = 256
 STRIKE_OFF_AFTER_S = 0.05
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """One entry of an outbox."""
-
-    key: str
-    id: str
-    address: str
-    payload: bytes
 
 
 def _words(value: Message | str | bytes) -> str | bytes:
@@ -195,18 +185,12 @@ class Journal:
             some = [await self._outbox.get()]
             while not self._outbox.empty() and len(some) < PUBLISH_AT_ONCE_MAX:
                 some.append(self._outbox.get_nowait())
-            # Started in order on one connection, so they reach the server in order.
-            await asyncio.gather(*(asyncio.create_task(self._say(one)) for one in some))
+            left = some
+            while left := await self._publish(left):
+                await asyncio.sleep(0.1)
             self._strike_off(some)
             for _ in some:
                 self._outbox.task_done()
-
-    async def _say(self, one: Outgoing) -> None:
-        while True:
-            try:
-                return await self._publish(one.address, one.payload, one.id)
-            except Unavailable:
-                await asyncio.sleep(0.1)
 
     def _strike_off(self, said: list[Outgoing]) -> None:
         """What was said rides along with the next write, or one of its own a moment later.

@@ -28,6 +28,9 @@ _OUR_FAULT = {
     QuestDBErrorCode.InvalidUtf8,
 }
 
+_REJECTED = '"code":"invalid"'
+"""In the server's words when it read the rows and will not have them."""
+
 
 class QuestTape:
     """One sender on a thread of its own, and a small pool of connections for reading."""
@@ -37,12 +40,18 @@ class QuestTape:
         self._pg = pg
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tape-writer")
         self._sender: Sender | None = None
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
     async def append(self, table: Table, columns: Columns) -> None:
         await self._open()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, table, columns)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, table, columns)
+        except Unavailable:
+            # The server that comes back may be a new one: the tables are made sure of before the next write, since the
+            # line protocol would make up a missing table without its keys.
+            self._drop_pool()
+            raise
 
     async def read(
         self,
@@ -59,10 +68,13 @@ class QuestTape:
             for bound, sign in ((start_ns, ">="), (end_ns, "<"))
             if bound is not None
         ]
-        columns = ", ".join(["cast(timestamp as long) timestamp", *(f'"{name}"' for name in table.columns)])
-        # The outer query renames the timestamp, so the filter stays on the designated one, which finds its partitions.
-        sql = f"SELECT {columns} FROM (SELECT * FROM {table.name} WHERE {' AND '.join([clause, *bounds])} LIMIT {limit})"
-        return [dict(record) for record in await self._ask(sql, values)]
+        # `*`, because "count" by name would be taken for the aggregate; at_ns, because the wire rounds to microseconds.
+        sql = (
+            f"SELECT *, cast(timestamp as long) at_ns FROM {table.name} "
+            f"WHERE {' AND '.join([clause, *bounds])} LIMIT {int(limit)}"
+        )
+        found = await self._ask(sql, values)
+        return [{"timestamp": one["at_ns"], **{name: one[name] for name in table.columns}} for one in found]
 
     async def count(self, table: Table, *, where: Mapping[str, str] | None = None) -> int:
         clause, values = _where(table, where)
@@ -75,8 +87,7 @@ class QuestTape:
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._drop_sender)
         self._thread.shutdown()
-        if self._pool is not None:
-            self._pool.terminate()
+        self._drop_pool()
 
     # Reading.
 
@@ -86,7 +97,7 @@ class QuestTape:
             async with asyncio.timeout(TIMEOUT_S):
                 return await pool.fetch(sql, *values)
 
-    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
+    async def _open(self) -> asyncpg.Pool:
         """Connect once, and make the tables that are missing."""
         async with self._opening:
             if self._pool is None:
@@ -105,6 +116,11 @@ class QuestTape:
                     self._pool = pool
             return self._pool
 
+    def _drop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()
+
     # Writing, on its thread.
 
     def _write(self, table: Table, columns: Columns) -> None:
@@ -119,7 +135,7 @@ class QuestTape:
         except QuestDBError as error:
             # What the sender holds is unknown now; the rows come again as a whole.
             self._drop_sender()
-            if error.code in _OUR_FAULT:
+            if error.code in _OUR_FAULT or _REJECTED in str(error):
                 raise
             raise Unavailable(f"QuestDB did not take a write to {table.name}: {error}") from error
         except BaseException:

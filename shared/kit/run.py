@@ -58,7 +58,7 @@ class RealKit(Kit):
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.name, self.valkey, self.bus.store)
+        return Journal(self.name, self.valkey, self.bus.store_all)
 
     @cached_property
     def tape(self) -> Tape:

@@ -1,4 +1,4 @@
-"""The tape in one SQLite file: a writer and a reader, each on a thread of its own, so that a long look holds up no write.
+"""The tape in one SQLite file. Writer and reader have a thread each, so that a long look holds up no write.
 
 A write is one transaction, on disk when it returns (WAL, synchronous=FULL).
 """

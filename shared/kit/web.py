@@ -59,7 +59,8 @@ def render(result: Any) -> Response:
 
 def to_json(words: Any) -> bytes:
     """JSON as it leaves the suite: Decimals as strings, and times as RFC 3339 beside their exact nanoseconds."""
-    return orjson.dumps(_outward(_plain(words)), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # so that answers end their line in a terminal
+    return orjson.dumps(_outward(_plain(words)), default=_plain, option=options)
 
 
 def _plain(value: Any) -> Any:
@@ -82,7 +83,7 @@ def _outward(words: Any) -> Any:
     outward: dict[Any, Any] = {}
     for key, value in words.items():
         if type(value) is int and isinstance(key, str) and key.endswith("_ns"):
-            outward[f"{key[:-3]}_at"] = rfc3339(value) if value else None
+            outward["at" if key == "at_ns" else f"{key[:-3]}_at"] = rfc3339(value) if value else None
             outward[key] = str(value)
         else:
             outward[key] = _outward(value)
@@ -160,8 +161,12 @@ async def _invalid(request: Request, error: Any) -> Response:
     return problem(request, 422, "INVALID", detail, errors=errors)
 
 
+_PARTS = (("body",), ("query",), ("path",), ("header",))
+
+
 def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
-    where = [str(part) for part in fault["loc"] if part not in ("body", "query", "path", "header")]
+    inside = fault["loc"][1:] if fault["loc"][:1] in _PARTS else fault["loc"]
+    where = [str(part) for part in inside]
     text = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "json_invalid":
         return {"field": "body", "message": f"not JSON: {fault.get('ctx', {}).get('error', text)}"}

@@ -47,7 +47,7 @@ async def test_words_committed_before_a_crash_are_said_after_it(kit: FakeKit) ->
 
 async def test_concurrent_commits_share_a_write() -> None:
     store = FakeValkey()
-    journal = Journal("test", store, FakeBus().store)
+    journal = Journal("test", store, FakeBus().store_all)
 
     async def commit(n: int) -> None:
         transaction = journal.transaction()
@@ -62,7 +62,7 @@ async def test_concurrent_commits_share_a_write() -> None:
 
 async def test_after_an_unknown_outcome_nothing_is_committed_until_the_state_was_recalled() -> None:
     store = FakeValkey()
-    journal = Journal("test", store, FakeBus().store)
+    journal = Journal("test", store, FakeBus().store_all)
     transaction = journal.transaction()
     transaction.put("key", "value")
     store.away = True

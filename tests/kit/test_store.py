@@ -6,6 +6,7 @@ import pytest
 
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check
+from shared.kit.bus import Outgoing
 from shared.kit.fakes import FakeValkey
 from shared.kit.journal import Journal
 from shared.kit.valkey import Valkey, ValkeyStore
@@ -13,8 +14,8 @@ from tests.conftest import Closer
 from tests.servers import Server, free_port
 
 
-async def nowhere(_address: str, _payload: bytes, _id: str) -> None:
-    return None
+async def nowhere(_outgoing: object) -> list[Outgoing]:
+    return []
 
 
 @pytest.fixture(params=["twin", "real"])

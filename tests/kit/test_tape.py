@@ -138,7 +138,13 @@ async def test_rows_are_found_by_time_and_by_words_oldest_first(tape: Tape, symb
 
 
 async def test_a_side_without_a_quote_is_nothing(tape: Tape, symbol: str) -> None:
-    words: dict[str, Any] = {"timestamp": [T0], "symbol": [symbol], "venue": ["sim"], "receive_ns": [T0], "sequence": [7]}
+    words: dict[str, Any] = {
+        "timestamp": [T0],
+        "symbol": [symbol],
+        "venue": ["sim"],
+        "receive_ns": [T0],
+        "sequence": [7],
+    }
     await tape.append(QUOTES, {**words, "bid": [None], "bid_quantity": [None], "ask": [1.5], "ask_quantity": [2.0]})
     await has(tape, 1, symbol, QUOTES)
 
@@ -173,7 +179,7 @@ async def test_a_column_that_the_table_does_not_have_is_refused(tape: Tape) -> N
 async def test_a_bad_row_is_no_reason_to_wait(tape: Tape, symbol: str) -> None:
     """A bug must not look like an absent world, or it would be tried for ever; and the tape stays usable."""
     broken = {**ticks(symbol, 1), "price": [object()]}
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         await tape.append(TICKS, broken)
     assert not isinstance(caught.value, Unavailable)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -101,7 +102,7 @@ class Archive:
         if balance is None:
             raise NotFound(f"account {account} has not traded yet", field="account")
         positions = await self._store.positions(account)
-        realized = sum((position.realized_pnl for position in positions), balance.cash * 0)
+        realized = sum((position.realized_pnl for position in positions), Decimal(0))
         return {
             **balance.model_dump(mode="json"),
             "realized_pnl": str(realized),

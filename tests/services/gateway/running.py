@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,10 +40,10 @@ class StoppedClock(FakeClock):
         await asyncio.sleep(0)
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(20):
-        while not true():
+        while not (await claim if isinstance(claim := true(), Awaitable) else claim):
             await asyncio.sleep(0.0005)
 
 
@@ -84,10 +84,12 @@ class RunningGateway:
 
     async def ended(self, id: str) -> ReplayStatus:
         """How a replay ended."""
-        async with asyncio.timeout(20):
-            while (status := await self.status(id)).state is ReplayState.RUNNING:
-                await asyncio.sleep(0.0005)
-        return status
+
+        async def over() -> bool:
+            return (await self.status(id)).state is not ReplayState.RUNNING
+
+        await eventually(over)
+        return await self.status(id)
 
     async def replayed(self, path: str, speed: float | str = 1, **words: Any) -> ReplayStatus:
         return await self.ended((await self.begin(path, speed, **words)).id)

@@ -85,11 +85,10 @@ def test_only_quotes_of_live_feeds_are_said_again_and_with_a_fresh_receive_time(
     known = board()
     known.open("sim", "AAPL", 0)
     known.note_quote(quote(at_ns=10), 10)
-    assert list(known.live_quotes(9, 20)) == []
-    (again,) = known.live_quotes(10, 20)
+    (again,) = known.live_quotes(20)
     assert (again.event_ns, again.receive_ns) == (10, 20)
     known.close("sim", "AAPL", "replay", 30)
-    assert list(known.live_quotes(100, 100)) == []
+    assert known.live_quotes(100) == []
 
 
 def test_a_ticker_is_null_where_nothing_is_known_and_text_elsewhere() -> None:

@@ -13,7 +13,7 @@ from shared.contract.subjects import FEED, FRAME, QUOTE
 from shared.kit.fakes import FakeClock
 from shared.kit.frames import decode_frame
 from tests.services.gateway.files import TRADE, cut_file, raw_file, text_file
-from tests.services.gateway.running import RunningGateway, SharedClock, StoppedClock, running_gateway, until
+from tests.services.gateway.running import RunningGateway, SharedClock, StoppedClock, eventually, running_gateway
 
 START_MS = 1704067200000
 TICKS = "symbol,timestamp,price,quantity"
@@ -129,7 +129,7 @@ async def test_at_full_speed_a_replay_waits_for_its_hearers(tmp_path: Path) -> N
     with running_gateway(simulate=False, frame_rows=1, lag_max=100) as gateway:
         gateway.kit.bus.lags["TICKS"] = 101
         id = (await gateway.begin(path, "max")).id
-        await until(lambda: len(gateway.frames()) >= 64)
+        await eventually(lambda: len(gateway.frames()) >= 64)
         waiting = await gateway.status(id)
         assert (waiting.waiting, waiting.frames_said, waiting.state) == (True, 64, ReplayState.RUNNING)
         gateway.kit.bus.lags["TICKS"] = 100
@@ -188,7 +188,7 @@ async def test_a_cancelled_replay_ends_and_frees_its_market(tmp_path: Path) -> N
     path = text_file(tmp_path, "a.csv", BOTH, tick(0), tick(3_600_000))
     with running_gateway(StoppedClock(), simulate=False) as gateway:
         id = (await gateway.begin(path)).id
-        await until(lambda: len(gateway.frames()) == 1)
+        await eventually(lambda: len(gateway.frames()) == 1)
         answer = await gateway.request("DELETE", f"/replays/{id}")
         assert answer.json()["state"] == "CANCELLED"
         assert gateway.frames()[-1].ended
@@ -196,6 +196,26 @@ async def test_a_cancelled_replay_ends_and_frees_its_market(tmp_path: Path) -> N
         again = await gateway.begin(path)
         await gateway.service.closes()
         assert (await gateway.status(again.id)).state is ReplayState.CANCELLED
+
+
+async def test_a_replay_cancelled_before_it_has_begun_frees_its_market_too(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "a.csv", BOTH, tick(0))
+    with running_gateway(simulate=False) as gateway:
+        id = (await gateway.begin(path)).id
+        cancel = next(row for row in gateway.service.serves if row.method == "DELETE")
+        assert (await cancel.handler(id)).state is ReplayState.CANCELLED
+        assert (await gateway.replayed(path)).state is ReplayState.DONE
+
+
+async def test_at_a_crawl_the_far_end_of_a_file_is_not_due_early(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "a.csv", BOTH, tick(0), tick(86_400_000))
+    clock = StoppedClock()
+    with running_gateway(clock, simulate=False) as gateway:
+        await gateway.begin(path, 1e-6)
+        await eventually(lambda: len(gateway.frames()) == 1)
+        clock.advance(86_400 * 365)
+        await gateway.service.closes()
+        assert [len(frame) for frame in gateway.frames()] == [1, 0]
 
 
 async def test_each_venue_of_a_file_gets_its_own_frames(tmp_path: Path) -> None:
@@ -227,7 +247,7 @@ async def test_a_replay_suspends_the_simulated_symbol_and_gives_it_back(tmp_path
     with running_gateway(clock) as gateway:
         await gateway.step(20)
         id = (await gateway.begin(path)).id
-        await until(lambda: bool(gateway.frames("replay")))
+        await eventually(lambda: bool(gateway.frames("replay")))
         await gateway.step(20)
         count = len([quote for quote in gateway.kit.bus.heard(QUOTE) if quote.symbol == "AAPL"])
         assert (await gateway.request("GET", "/ticker/AAPL")).json()["venue"] == "replay"

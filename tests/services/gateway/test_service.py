@@ -11,7 +11,7 @@ from shared.contract.market import FeedStatus
 from shared.contract.subjects import FEED, QUOTE
 from shared.kit.fakes import FakeClock
 from tests.services.gateway.files import text_file
-from tests.services.gateway.running import StoppedClock, running_gateway, until
+from tests.services.gateway.running import StoppedClock, eventually, running_gateway
 
 SYMBOLS = ["AAPL", "BTCUSDT", "ETHUSDT", "SOLUSDT", "SPY"]
 
@@ -124,7 +124,7 @@ async def test_of_a_replayed_book_the_best_is_shown(tmp_path: Path) -> None:
         await gateway.step()
         await gateway.begin(path)
         await gateway.step()
-        await until(lambda: any(quote.venue == "replay" for quote in gateway.kit.bus.heard(QUOTE)))
+        await eventually(lambda: any(quote.venue == "replay" for quote in gateway.kit.bus.heard(QUOTE)))
         book = (await gateway.request("GET", "/book/AAPL")).json()
         await gateway.service.closes()
     assert (book["venue"], book["bids"], book["asks"]) == ("replay", [["9.5", "3.0"]], [["10.0", None]])

@@ -1,0 +1,1 @@
+"""What the gateway decides: how orders match in the simulated market, and what is known of every market."""

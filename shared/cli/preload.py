@@ -1,0 +1,63 @@
+"""What is imported once, before forking, so that every service shares it and starts at once."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from shared.cli.launch import execute
+from shared.cli.trouble import Trouble
+from shared.contract.roster import ROSTER
+
+FORKS = sys.platform != "darwin"
+"""macOS's own libraries do not survive a fork; there every service starts from nothing."""
+
+
+THREADLESS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""numpy and pyarrow would each start a thread at import otherwise; neither is of use to a service."""
+
+
+def preload() -> None:
+    """Import the kit and every service, ready to run. No thread may be running afterwards: threads do not survive a fork."""
+    if not FORKS:
+        return
+    os.environ.update(THREADLESS)
+    parts = [f"services.{entry.package}.{part}" for entry in ROSTER for part in ("settings", "service")]
+    for name in ("shared.kit.run", *parts):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise Trouble(f"{name} cannot be imported: {error}; `trade2026 doctor` says what is missing") from error
+    # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
+    importlib.import_module("shared.domain.bars").warm()
+    gc.collect()
+    gc.freeze()  # the collector never touches these objects again, so their pages stay shared
+
+
+def service_life(name: str) -> Callable[[int], int]:
+    """How a service lives, given the descriptor on which it reports that it is ready."""
+
+    def forked(ready_fd: int) -> int:
+        from shared.kit.run import main
+
+        return main(name, ready_fd=ready_fd)
+
+    def fresh(ready_fd: int) -> int:
+        os.set_inheritable(ready_fd, True)
+        start = f"import sys; from shared.kit.run import main; sys.exit(main({name!r}, ready_fd={ready_fd}))"
+        return execute([sys.executable, "-c", start])
+
+    return forked if FORKS else fresh
+
+
+def program_life(command: list[str]) -> Callable[[int], int]:
+    """How another program lives."""
+
+    def life(ready_fd: int) -> int:
+        os.close(ready_fd)
+        return execute(command)
+
+    return life
