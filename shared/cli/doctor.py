@@ -42,7 +42,7 @@ class Finding:
 
     @property
     def words(self) -> dict[str, object]:
-        return asdict(self) | ({"mend": ""} if self.ok else {})
+        return {**asdict(self), "mend": "" if self.ok else self.mend}
 
 
 def examine(suite: Suite) -> list[Finding]:

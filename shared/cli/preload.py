@@ -21,7 +21,7 @@ THREADLESS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_t
 
 
 def preload() -> None:
-    """Import the kit and every service, ready to run. No thread may be running afterwards: threads do not survive a fork."""
+    """Import the kit and every service. No thread may be running afterwards: threads do not survive a fork."""
     if not FORKS:
         return
     os.environ.update(THREADLESS)

@@ -16,7 +16,7 @@ from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
 
 from shared.contract.errors import Unavailable
 from shared.contract.tables import TABLES, Table
-from shared.kit.tape import Columns, Row, conditions
+from shared.kit.columns import Columns, Row, conditions, plain
 
 KINDS = {"symbol": "SYMBOL", "text": "VARCHAR", "float": "DOUBLE", "int": "LONG"}
 TIMEOUT_S = 5.0
@@ -151,9 +151,9 @@ class QuestTape:
 def _add_rows(sender: Sender, table: Table, columns: Columns) -> None:
     symbols = [name for name, kind in table.columns.items() if kind == "symbol"]
     others = [name for name, kind in table.columns.items() if kind != "symbol"]
-    symbol_rows = zip(*(_values(columns[name]) for name in symbols), strict=True)
-    other_rows = zip(*(_values(columns[name]) for name in others), strict=True)
-    for at_ns, words, values in zip(_values(columns["timestamp"]), symbol_rows, other_rows, strict=True):
+    symbol_rows = zip(*(plain(columns[name]) for name in symbols), strict=True)
+    other_rows = zip(*(plain(columns[name]) for name in others), strict=True)
+    for at_ns, words, values in zip(plain(columns["timestamp"]), symbol_rows, other_rows, strict=True):
         sender.row(
             table.name,
             symbols=dict(zip(symbols, words, strict=True)),
@@ -186,7 +186,3 @@ def _definition(table: Table) -> str:
 def _where(table: Table, where: Mapping[str, str] | None) -> tuple[str, list[str]]:
     names, values = conditions(table, where)
     return " AND ".join(["true", *(f'"{name}" = ${at}' for at, name in enumerate(names, 1))]), values
-
-
-def _values(column: Any) -> Any:
-    return column.tolist() if hasattr(column, "tolist") else column

@@ -10,11 +10,11 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from shared.contract.errors import Unavailable
 from shared.contract.tables import TABLES, Table
-from shared.kit.tape import Columns, Row, conditions
+from shared.kit.columns import Columns, Row, conditions, plain
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class SqliteTape:
         names = ("timestamp", *table.columns)
         marks = ", ".join("?" * len(names))
         sql = f"INSERT OR REPLACE INTO {table.name} ({_listed(names)}) VALUES ({marks})"
-        rows = zip(*(_values(columns[name]) for name in names), strict=True)
+        rows = zip(*(plain(columns[name]) for name in names), strict=True)
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:
@@ -130,8 +130,3 @@ def _listed(names: Sequence[str]) -> str:
 def _where(table: Table, where: Mapping[str, str] | None) -> tuple[str, list[str]]:
     names, values = conditions(table, where)
     return " AND ".join(["TRUE", *(f'"{name}" = ?' for name in names)]), values
-
-
-def _values(column: Any) -> Any:
-    """Plain Python values: SQLite takes no numpy scalars."""
-    return column.tolist() if hasattr(column, "tolist") else column

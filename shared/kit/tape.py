@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from shared.contract.tables import Table
+from shared.kit.columns import Columns, Row
 from shared.kit.settings import Suite
-
-Columns = Mapping[str, Sequence[Any]]
-"""Equally long columns by name (lists, numpy arrays): "timestamp" in ns, and every column of the table."""
-
-Row = dict[str, Any]
-"""One row as read back: "timestamp" in ns, and every column of the table."""
 
 
 class Tape(Protocol):
@@ -47,15 +42,6 @@ class Tape(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def conditions(table: Table, where: Mapping[str, str] | None) -> tuple[list[str], list[str]]:
-    """Column names and the values they must equal; only columns of this table, since names go into the query's text."""
-    names = list(where or {})
-    unknown = [name for name in names if name not in table.columns]
-    if unknown:
-        raise ValueError(f"{table.name} has no column {unknown[0]}")
-    return names, list((where or {}).values())
 
 
 def open_tape(suite: Suite) -> Tape:

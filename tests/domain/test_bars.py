@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.market import Bar, Interval
-from shared.domain.bars import BarFold, SaidBar
+from shared.domain.bars import BarFold, SaidBar, compiled, kernel, taken
 from shared.domain.ticks import TickColumns
 
 S = 1_000_000_000
@@ -94,6 +94,11 @@ def words(bar: Bar) -> tuple[float, ...]:
     return (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.count)
 
 
+def counts(fold: BarFold) -> tuple[int, int, int]:
+    """Ticks taken, late, and sent before."""
+    return fold.totals["ticks"], fold.totals["late"], fold.totals["duplicates"]
+
+
 def minutes(said: Sequence[SaidBar]) -> list[Bar]:
     return [one.bar for one in said if one.bar.interval is Interval.m1]
 
@@ -142,7 +147,7 @@ def test_the_bars_are_those_of_the_oracle_in_whatever_order_ticks_arrive_within_
     expected = bars_of(once)
     assert {key: words(bar) for key, bar in bars.items()} == expected
     assert {key: bar.empty_before for key, bar in bars.items()} == empties_of(expected)
-    assert (fold.ticks, fold.duplicates, fold.late) == (len(once), len(sent) - len(once), 0)
+    assert counts(fold) == (len(once), 0, len(sent) - len(once))
 
 
 @given(arrivals(), st.lists(st.integers(1, 9), min_size=1, max_size=5))
@@ -190,7 +195,7 @@ def test_late_ticks_and_duplicates_are_told_exactly(given_: list[tuple[int, str,
     fold = BarFold(LATENESS)
     said_by(fold, cut(sent, [7]))
 
-    assert (fold.ticks, fold.late, fold.duplicates) == (taken, late, duplicates)
+    assert counts(fold) == (taken, late, duplicates)
 
 
 def test_a_bar_is_said_when_a_tick_at_its_end_arrives() -> None:
@@ -229,7 +234,7 @@ def test_an_older_tick_is_refused_as_late() -> None:
     fold = BarFold(LATENESS)
     fold.take(columns([T(20), T(10), T(9.99)]))
 
-    assert (fold.ticks, fold.late) == (2, 1)
+    assert counts(fold) == (2, 1, 0)
 
 
 def test_equal_times_open_with_the_first_to_arrive_and_close_with_the_last() -> None:
@@ -243,7 +248,7 @@ def test_ticks_without_an_id_are_never_duplicates() -> None:
     fold = BarFold(LATENESS)
     fold.take(columns([T(1), T(1), T(1, trade_id="x"), T(1, trade_id="x"), T(1, trade_id="x", symbol="B")]))
 
-    assert (fold.ticks, fold.duplicates) == (4, 1)
+    assert counts(fold) == (4, 0, 1)
 
 
 def test_the_clock_closes_a_live_bar_and_a_tick_that_comes_after_all_corrects_it_at_once() -> None:
@@ -344,7 +349,7 @@ def test_two_replays_of_one_symbol_at_once_do_not_begin_each_other_anew_for_ever
     fold.take(columns([T(1001)], replay="r1"))
     fold.take(columns([T(2)], replay="r2"))
 
-    assert fold.late == 1
+    assert fold.totals["late"] == 1
 
 
 def test_an_id_counts_anew_after_its_series_began_anew() -> None:
@@ -352,7 +357,7 @@ def test_an_id_counts_anew_after_its_series_began_anew() -> None:
     fold.take(columns([T(1, trade_id="x"), T(2, trade_id="y")], replay="r1"))
     fold.take(columns([T(1, trade_id="x"), T(2, trade_id="y")], replay="r2"))
 
-    assert fold.duplicates == 0
+    assert fold.totals["duplicates"] == 0
 
 
 def test_a_time_too_far_ahead_to_have_a_bar_is_refused() -> None:
@@ -361,7 +366,7 @@ def test_a_time_too_far_ahead_to_have_a_bar_is_refused() -> None:
     frame.event_ns[0] = 2**63 - 1
     fold.take(frame)
 
-    assert (fold.ticks, fold.late) == (1, 1)
+    assert counts(fold) == (1, 1, 0)
 
 
 def test_many_series_and_many_ids_are_all_remembered() -> None:
@@ -369,7 +374,7 @@ def test_many_series_and_many_ids_are_all_remembered() -> None:
     trades = [T(n / 2000, 100, 1, f"id-{n % 10_000}", f"S{n % 500}") for n in range(20_000)]
     fold.take(columns(trades))
 
-    assert (fold.ticks, fold.duplicates, fold.symbols) == (10_000, 10_000, 500)
+    assert (*counts(fold), fold.symbols) == (10_000, 0, 10_000, 500)
 
 
 def test_a_snapshot_that_is_none_or_of_another_layout_is_refused() -> None:
@@ -385,3 +390,9 @@ def test_a_snapshot_that_is_none_or_of_another_layout_is_refused() -> None:
 def test_lateness_may_not_exceed_the_shortest_interval() -> None:
     with pytest.raises(ValueError, match="shortest"):
         BarFold(61 * S)
+
+
+def test_machine_code_is_kept_for_exactly_these_sources() -> None:
+    stamps = {function._cache._cache_file._source_stamp for function in (kernel.fold, taken.hash_all)}
+
+    assert stamps == {compiled.FINGERPRINT}

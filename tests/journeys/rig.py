@@ -45,6 +45,8 @@ class Suite:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`trade2026` with these arguments."""
         environment = {**os.environ, "TRADE2026_VAR": str(self.var), "TRADE2026_PORT_OFFSET": str(self.offset)}
+        # The stories are not about speed, and the machine may be busy with others.
+        environment["RISK_DECISION_BUDGET_MS"] = "5000"
         done = subprocess.run(
             [sys.executable, "-m", "shared.cli", *arguments],
             cwd=CHECKOUT,
@@ -118,8 +120,20 @@ class Suite:
 
     def await_status(self, order_id: str, *statuses: str, timeout_s: float = 20) -> Any:
         """The order once its status is one of these."""
-        wait_until(lambda: self.order(order_id)["status"] in statuses, f"{order_id} to be {statuses}", timeout_s)
-        return self.order(order_id)
+        seen: dict[str, Any] = {}
+
+        def there() -> bool:
+            seen.update(self.order(order_id))
+            return seen["status"] in statuses
+
+        try:
+            wait_until(there, f"{order_id} to be {statuses}", timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {seen}; the venue: {self._at_venue(order_id)}") from None
+        return seen
+
+    def _at_venue(self, order_id: str) -> str:
+        return self.http.get(f"/api/live-gateway/orders/{order_id}").text
 
     def replay(self, path: Path, *, status: int = 202, **words: Any) -> Any:
         return self.call("POST", "/api/gateway/replay", json={"path": str(path), **words}, status=status)

@@ -17,7 +17,7 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.suite
 
 OPENING = Decimal(1_000_000)
-PARTS = ("oms", "risk", "live-gateway", "nats-server", "valkey-server")
+PARTS = ("oms", "risk", "live-gateway", "nats", "valkey")
 
 
 @pytest.fixture(scope="module")

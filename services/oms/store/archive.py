@@ -50,10 +50,10 @@ class Archive:
                 and (not active_only or order.status in OPEN)
             )
 
-        accounts = [account] if account else await self._store.accounts()
+        before_ns = _before(cursor)
         found: list[Order] = []
-        for one in accounts:
-            found += await self._some(one, wanted, limit + 1, _before(cursor), active_only)
+        for one in [account] if account else await self._store.accounts():
+            found += await self._some(one, wanted, limit + 1, before_ns, active_only)
         found.sort(key=lambda order: order.created_ns, reverse=True)
         more = len(found) > limit
         page = found[:limit]

@@ -141,11 +141,7 @@ class BarFold:
             self._names.append(name)
             self._replays.append(())
             if number == len(self._state.facts):
-                fresh = layout.empty_series(number)
-                prices, numbers, facts = (
-                    np.concatenate((old, new)) for old, new in zip(self._state[:3], fresh, strict=True)
-                )
-                self._state = State(prices, numbers, facts, self._state.taken)
+                self._state = layout.doubled(self._state)
         return number
 
     def _begin_anew(self, columns: TickColumns, series: NDArray[np.int64]) -> list[SaidBar]:

@@ -97,3 +97,14 @@ def empty_series(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], ND
     facts = np.zeros((count, FACTS), np.int64)
     facts[:, WATERMARK] = NEVER
     return np.zeros((count, 2, PRICES, LANES)), numbers, facts
+
+
+def doubled(state: State) -> State:
+    """The same state with room for twice as many series."""
+    prices, numbers, facts = empty_series(len(state.facts))
+    return State(
+        np.concatenate((state.prices, prices)),
+        np.concatenate((state.numbers, numbers)),
+        np.concatenate((state.facts, facts)),
+        state.taken,
+    )

@@ -260,6 +260,21 @@ async def test_limits_are_shown_with_their_use(room: Room) -> None:
     assert list(uses.values()) == await room.call("GET /risk/limits")
 
 
+async def test_the_limits_of_any_account_are_shown_as_such() -> None:
+    kit = fake_kit("risk", clock=FakeClock(NOW_NS), instruments=INSTRUMENTS)
+    room = await Room(kit, accounts={"*": settings().accounts["default"]}).begin()
+    await room.ask("a", account="someone")
+
+    uses = await room.call("GET /risk/limits")
+
+    assert [(use.account, use.symbol, use.worst_long) for use in uses] == [
+        ("*", "AAPL", "0"),
+        ("*", "BTCUSDT", "0"),
+        ("someone", "AAPL", "0"),
+        ("someone", "BTCUSDT", "1"),
+    ]
+
+
 async def test_the_feed_and_the_quotes_are_watched(room: Room) -> None:
     feed = Feed(venue="sim", symbol="BTCUSDT", status=FeedStatus.GAP, since_ns=NOW_NS)
 

@@ -1,0 +1,73 @@
+# Everything that is done to this project, by its verb. `make` alone lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+FIT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(FIT)' 2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/compiled.stamp ## install what it needs, and run the suite here until Ctrl-C
+	@$(BIN)/trade2026 up
+
+test: check ## install what it needs, and run every check and the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp ## style, types and floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## write the code as it should be written
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp ## measure, and compare with the targets
+	$(BIN)/python -m tests.bench
+
+lock: var/lock/bin/uv ## choose the newest versions anew: requirements/core.txt and dev.txt
+	$< pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		pyproject.toml --output-file requirements/core.txt
+	$< pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		pyproject.toml --extra dev --output-file requirements/dev.txt
+
+clean: ## remove what was installed and cached; the state under var stays
+	rm -rf $(VENV) .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; none was found (make PYTHON=/path/to/python)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The project is not copied into its environment: a .pth file leads to it, and `trade2026` is three lines.
+$(BIN)/trade2026: $(BIN)/python
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		| { read -r site; printf '%s\n' "$(CURDIR)" > "$$site/trade2026.pth"; }
+	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" -P -m shared.cli "$$@"\n' "$(CURDIR)" > $@
+	@chmod +x $@
+
+$(VENV)/core.stamp: requirements/core.txt $(BIN)/trade2026
+	$(PIP) -r $<
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(BIN)/trade2026
+	$(PIP) -r $<
+	@touch $@ $(VENV)/core.stamp
+
+# Byte code and the bars' machine code, so that not the first start has to make them.
+$(VENV)/compiled.stamp: $(VENV)/core.stamp $(wildcard shared/domain/bars/*.py)
+	@$(BIN)/python -c 'from shared.cli.preload import preload; preload()'
+	@touch $@
+
+var/lock/bin/uv:
+	$(PYTHON) -m venv var/lock
+	var/lock/bin/python -m pip install --quiet --disable-pip-version-check uv

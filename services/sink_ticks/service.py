@@ -1,0 +1,131 @@
+"""The sink, joined to the world.
+
+What is heard is written and then acknowledged. While the tape is away nothing is acknowledged, so everything waits in
+its stream and comes again; what comes again replaces itself by the tape's keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from services.sink_ticks import core
+from services.sink_ticks.core import Rows
+from services.sink_ticks.settings import Settings
+from shared.contract.base import Symbol, Venue
+from shared.contract.subjects import BAR, BARS, FILL, FRAME, ORDER_EVENT, ORDERS, QUOTE, TICK, TICKS
+from shared.contract.tables import TICKS as TICKS_TABLE
+from shared.kit import Heard, Kit, Service, batch, get, post
+from shared.kit.frames import decode_frame
+
+
+def wire(kit: Kit, settings: Settings) -> Service:
+    """Everything that can reach the sink; it says nothing."""
+    sink = Sink(kit, settings)
+    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_EVENT, FILL))
+    return Service(
+        hears=tuple(
+            batch(some, sink.take, count_max=settings.messages_at_once, wait_s=settings.wait_s) for some in subjects
+        ),
+        serves=(
+            post("/flush", sink.flush),
+            get("/ticks/{symbol}", sink.ticks),
+            get("/count/{table}", sink.count),
+        ),
+        stats=sink.stats,
+    )
+
+
+class Sink:
+    def __init__(self, kit: Kit, settings: Settings) -> None:
+        self._tape = kit.tape
+        self._bus = kit.bus
+        self._meter = kit.meter
+        self._rows_at_once = settings.rows_at_once
+        self._written: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._writing = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def take(self, heard: list[Heard[Any]]) -> None:
+        """Write a delivery. Nothing of it is counted or set aside before all of it is on the tape."""
+        self._writing += 1
+        self._idle.clear()
+        try:
+            await self._take(heard)
+        finally:
+            self._writing -= 1
+            if not self._writing:
+                self._idle.set()
+
+    async def flush(self) -> dict[str, Any]:
+        """Return once what is in hand is written, with what is still unread of each stream."""
+        await self._idle.wait()
+        unread = {stream.name: await self._bus.lag(stream) for stream in (TICKS, BARS, ORDERS)}
+        return {"flushed": True, "unread": unread, **self.stats()}
+
+    async def ticks(
+        self,
+        symbol: Symbol,
+        venue: Venue | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        limit: Annotated[int, Field(ge=1, le=10_000)] = 1000,
+    ) -> dict[str, Any]:
+        where = {"symbol": symbol, **({"venue": venue} if venue else {})}
+        start_ns, end_ns = core.time_of(start, "start"), core.time_of(end, "end")
+        rows = await self._tape.read(TICKS_TABLE, where=where, start_ns=start_ns, end_ns=end_ns, limit=limit)
+        return {"symbol": symbol, "count": len(rows), "ticks": [core.shown(row) for row in rows]}
+
+    async def count(self, table: str) -> dict[str, Any]:
+        return {"table": table, "count": await self._tape.count(core.table_named(table))}
+
+    def stats(self) -> dict[str, Any]:
+        return {"written": dict(self._written), "refused": dict(self._refused)}
+
+    async def _take(self, heard: list[Heard[Any]]) -> None:
+        written: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
+        unreadable: list[tuple[Heard[Any], ValueError]] = []
+        waiting: dict[str, list[Rows]] = {}
+        for one in heard:
+            try:
+                rows = _read(one)
+            except ValueError as error:
+                unreadable.append((one, error))
+                continue
+            if reason := core.refusal(rows):
+                refused[reason] += rows.count
+                continue
+            waiting.setdefault(rows.table.name, []).append(rows)
+            if sum(part.count for part in waiting[rows.table.name]) >= self._rows_at_once:
+                written += await self._write(waiting.pop(rows.table.name))
+        for parts in waiting.values():
+            written += await self._write(parts)
+        for one, error in unreadable:
+            await self._bus.park(one, error)
+        self._count(written, refused)
+
+    async def _write(self, parts: list[Rows]) -> Counter[str]:
+        rows = core.joined(parts)
+        if rows.count:
+            await self._tape.append(rows.table, rows.columns)
+        return Counter({rows.table.name: rows.count})
+
+    def _count(self, written: Counter[str], refused: Counter[str]) -> None:
+        self._written += written
+        self._refused += refused
+        for table, count in written.items():
+            self._meter.count("rows_written", count, table=table)
+        for reason, count in refused.items():
+            self._meter.count("rows_refused", count, reason=reason)
+
+
+def _read(one: Heard[Any]) -> Rows:
+    if one.subject == FRAME:
+        return core.rows_of_frame(decode_frame(one.message.payload, one.message.venue), one.sequence)
+    return core.rows_of(one.message, one.sequence)
