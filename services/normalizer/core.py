@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from shared.contract.market import Tick
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 from shared.domain.bars import SaidBar
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
 
 
 def columns_of(ticks: Iterable[Tick]) -> list[TickColumns]:

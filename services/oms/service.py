@@ -1,4 +1,4 @@
-"""The order desk, joined to the world.
+"""The order desk: takes orders in, keeps their state, and answers for it.
 
 What an order becomes is decided in `core`, in memory and in one step; it is then committed, and only then answered
 or said. A commit whose outcome is unknown makes the desk recall everything and start over (`recover`).
@@ -7,7 +7,7 @@ or said. A commit whose outcome is unknown makes the desk recall everything and 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from weakref import WeakValueDictionary
 
 from services.oms.core import order as core
 from services.oms.core.book import Book
@@ -15,10 +15,10 @@ from services.oms.settings import Settings
 from services.oms.store.archive import Archive
 from services.oms.store.orders import OrderStore
 from shared.contract import subjects
-from shared.contract.errors import Refused, Unavailable
-from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
+from shared.contract.errors import Unavailable
+from shared.contract.orders import Command, Order, OrderEvent, OrderStatus, Report, SubmitOrder
 from shared.contract.risk import Verdict
-from shared.domain.lifecycle import TERMINAL
+from shared.domain import identity
 from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, get, known_instrument, on, post
 
 
@@ -30,7 +30,6 @@ def wire(kit: Kit, settings: Settings) -> Service:
     return Service(
         hears=(on(subjects.ORDER_REPORT, desk.report, lane="order_id"),),
         says=(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION),
-        asks=(subjects.RISK_CHECK,),
         serves=(
             post("/orders", desk.submit),
             get("/orders", archive.orders),
@@ -51,38 +50,21 @@ def wire(kit: Kit, settings: Settings) -> Service:
 
 
 class OrderDesk:
-    """Takes orders in, keeps their state, and answers for it."""
-
     def __init__(self, kit: Kit, settings: Settings, store: OrderStore, archive: Archive) -> None:
         self._kit = kit
         self._settings = settings
         self._store = store
         self._archive = archive
         self._book = Book(kit.config("accounts"), settings.opening_cash)
-        self._submitting: dict[str, asyncio.Lock] = {}
+        self._submitting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
         """One order for one client order id, however often and however concurrently it is asked for."""
-        command = self._named(command, idempotency_key)
+        command = core.named(command, idempotency_key, new_id=self._kit.new_id())
         known_instrument(self._kit.instruments, command.symbol)
-        order_id = core.order_id(command.account, command.client_order_id or "")
-        lock = self._submitting.setdefault(order_id, asyncio.Lock())
-        try:
-            async with lock:
-                return await self._first_answer(command, order_id) or await self._admit(command, order_id)
-        finally:
-            if not lock.locked():
-                self._submitting.pop(order_id, None)
-
-    def _named(self, command: SubmitOrder, header: str | None) -> SubmitOrder:
-        if header and command.client_order_id and header != command.client_order_id:
-            raise Refused(
-                "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
-            )
-        words = command.model_dump() | {
-            "client_order_id": command.client_order_id or header or self._kit.new_id(),
-        }
-        return SubmitOrder.model_validate(words)
+        order_id = identity.order_id(command.account, command.client_order_id or "")
+        async with self._submitting.setdefault(order_id, asyncio.Lock()):
+            return await self._first_answer(command, order_id) or await self._admit(command, order_id)
 
     async def _first_answer(self, command: SubmitOrder, order_id: str) -> Reply | None:
         known = self._book.orders.get(order_id) or await self._store.order(command.account, order_id)
@@ -101,7 +83,7 @@ class OrderDesk:
         if verdict.approved and now_ns > verdict.valid_until_ns:
             raise Unavailable("risk's approval lapsed before the order could be committed; send it again")
         order = core.open_order(command, verdict, order_id=order_id, at_ns=self._book.next_ns(now_ns))
-        await self._commit(order, command=core.route(order) if verdict.approved else None, verdict=verdict)
+        await self._keep(self._book.note(order), core.route(order) if verdict.approved else None, verdict)
         self._kit.meter.count("orders_accepted" if verdict.approved else "orders_denied")
         return _answer(order, verdict)
 
@@ -110,55 +92,43 @@ class OrderDesk:
         order = self._book.orders.get(order_id) or await self._archive.order(order_id)
         asked = core.ask_to_cancel(order, at_ns=self._kit.clock.now_ns())
         if asked is not order:
-            await self._commit(asked, command=core.cancel_of(asked))
+            await self._keep(self._book.note(asked), core.cancel_of(asked))
         return asked
 
     async def report(self, report: Report) -> None:
         """What the venue says of an order becomes the order's state, and its fill the account's."""
         order_id = report.order_id
         if order_id not in self._book.orders:
-            # Over and let go, or a late fill: the store knows it, and every fill it ever had.
+            # Over and let go: the store knows it, and every fill it ever had. Its lane is ours while we look.
             order = await self._store.order(report.account, order_id)
             if order is None:
                 raise LookupError(f"the venue speaks of order {order_id}, which was never committed here")
-            fills = await self._store.fills_of(order.account, order_id)
-            if order_id not in self._book.orders:
-                self._book.take(order, fills)
+            self._book.take(order, await self._store.fills_of(order.account, order_id))
         order = self._book.orders[order_id]
         fills = self._book.fills.setdefault(order_id, set())
         after, fill = core.apply(order, report, fills, at_ns=self._book.next_ns(self._kit.clock.now_ns()))
         if after is order:
             self._kit.meter.count("reports_repeated")
+            self._book.let_go(order_id)
         else:
-            await self._commit(after, fill)
+            await self._keep(self._book.note(after, fill))
             self._kit.meter.count("fills" if fill else "reports")
-        self._book.let_go(order_id)
 
-    async def _commit(
-        self,
-        order: Order,
-        fill: Fill | None = None,
-        command: RouteOrder | CancelOrder | None = None,
-        verdict: Verdict | None = None,
-    ) -> None:
-        event = self._book.note(order, fill)
+    async def _keep(self, event: OrderEvent, command: Command | None = None, verdict: Verdict | None = None) -> None:
         await self._store.keep(event, command, verdict)
-        self._book.let_go(order.order_id)
+        self._book.let_go(event.order.order_id)
 
     async def ask_again(self) -> None:
         """Tell the venue again of orders it has not spoken of; after a while, say that their fate is unknown."""
         now_ns = self._kit.clock.now_ns()
-        silent = (OrderStatus.ACCEPTED, OrderStatus.PENDING_UNKNOWN)
-        for order in [o for o in self._book.orders.values() if o.status in silent]:
-            age_s = (now_ns - order.updated_ns) / 1e9
-            if order.status is OrderStatus.ACCEPTED and age_s > self._settings.unknown_after_s:
-                await self._commit(core.doubt(order, at_ns=now_ns))
-            if age_s > self._settings.ask_again_every_s:
-                self._kit.meter.count("venue_asked_again")
-                await self._kit.bus.say(subjects.ORDER_NEW, core.route(order))
-        for order in [o for o in self._book.orders.values() if o.status is OrderStatus.PENDING_CANCEL]:
-            if (now_ns - order.updated_ns) / 1e9 > self._settings.ask_again_every_s:
+        for order in core.silent(self._book.orders.values(), now_ns=now_ns, age_s=self._settings.ask_again_every_s):
+            self._kit.meter.count("venue_asked_again")
+            if order.status is OrderStatus.PENDING_CANCEL:
                 await self._kit.bus.say(subjects.ORDER_CANCEL, core.cancel_of(order))
+                continue
+            if core.silent([order], now_ns=now_ns, age_s=self._settings.unknown_after_s):
+                await self._keep(self._book.note(core.doubt(order, at_ns=now_ns)))
+            await self._kit.bus.say(subjects.ORDER_NEW, core.route(order))
 
     async def recover(self) -> None:
         """The book as it was last committed. It replaces the old one in one step, with all that was only decided."""
@@ -170,8 +140,8 @@ class OrderDesk:
                 book.take(order, fills)
         self._book = book
 
-    def stats(self) -> dict[str, Any]:
-        return {"orders_open": sum(order.status not in TERMINAL for order in self._book.orders.values())}
+    def stats(self) -> dict[str, int]:
+        return {"orders_open": len(self._book.orders)}
 
 
 def _answer(order: Order, verdict: Verdict | None, headers: dict[str, str] | None = None) -> Reply:

@@ -15,8 +15,8 @@ from shared.contract.errors import NotFound, Refused
 from shared.contract.market import Bar, Quote, Tick
 from shared.contract.orders import Fill, OrderEvent
 from shared.contract.tables import BARS, FILLS, ORDERS, QUOTES, TABLES, TICKS, Table
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 
 Columns = Mapping[str, Sequence[Any]]
 

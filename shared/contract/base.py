@@ -73,6 +73,7 @@ Account = Annotated[str, Field(pattern=NAME_PATTERN)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Any other identifier that may stand in a subject or a key."""
 
+
 def _plainly(value: Decimal) -> str:
     return format(value, "f")
 

@@ -135,6 +135,10 @@ class CancelOrder(Message):
     venue: Venue = "paper"
 
 
+Command = RouteOrder | CancelOrder
+"""What the oms tells a venue."""
+
+
 class VenueFill(Message):
     """One execution, as the venue tells it; `execution_id` is unique at the venue for ever."""
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import nats
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -39,19 +38,26 @@ ACK_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Words on their way into a stream; `key` is the outbox that holds them until they are there."""
+    """Words on their way into a stream.
+
+    `key` is the outbox that holds them until they are there, `request` the request that led to them.
+    """
 
     key: str
     id: str
     address: str
     payload: bytes
+    request: str = ""
 
 
 class Bus(Protocol):
     """How a service speaks."""
 
     async def say(self, subject: Subject[M], message: M, *, id: str | None = None) -> None:
-        """Say it; on a subject with a stream, return once the stream has it. Unavailable: unknown, say it again."""
+        """Say it; on a subject with a stream, return once the stream has it. Unavailable: unknown, say it again.
+
+        Within the stream's window, the same `id` on the same address is kept once.
+        """
         ...
 
     async def tell(self, subject: Subject[M], message: M) -> None:
@@ -136,16 +142,16 @@ class NatsBus:
 
     async def store(self, address: str, payload: bytes, id: str | None) -> None:
         """Publish to a stream and wait until it has it."""
-        [trouble] = await self._store_each([(address, payload, id)])
+        [trouble] = await self._store_each([Outgoing("", id or "", address, payload, request_id.get())])
         if trouble:
             raise Unavailable(f"nothing was stored on {address}: {trouble}")
 
     async def store_all(self, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
         """Publish these to their streams in order; those that may not have arrived are returned."""
-        troubles = await self._store_each([(one.address, one.payload, one.id) for one in outgoing])
+        troubles = await self._store_each(outgoing)
         return [one for one, trouble in zip(outgoing, troubles, strict=True) if trouble]
 
-    async def _store_each(self, letters: Sequence[tuple[str, bytes, str | None]]) -> list[str | None]:
+    async def _store_each(self, letters: Sequence[Outgoing]) -> list[str | None]:
         """For each letter None once its stream has it, else what went wrong. One wait for all of them.
 
         The client library's request costs a timer and a random token a message; here acknowledgements come back on
@@ -153,15 +159,14 @@ class NatsBus:
         """
         if not self.client.is_connected:
             return ["NATS is not connected"] * len(letters)
-        current = self._headers()
         waiting: dict[str, asyncio.Future[str | None]] = {}
         try:
-            for address, payload, id in letters:
+            for one in letters:
                 self._number += 1
                 number = str(self._number)
                 waiting[number] = self._unacknowledged[number] = asyncio.get_running_loop().create_future()
-                headers = current if id is None else {**(current or {}), "Nats-Msg-Id": id}
-                await self.client.publish(address, payload, reply=f"{self._inbox}.{number}", headers=headers)
+                reply = f"{self._inbox}.{number}"
+                await self.client.publish(one.address, one.payload, reply=reply, headers=_headers_of(one))
             await asyncio.wait(waiting.values(), timeout=ACK_TIMEOUT_S)
         except (NatsError, OSError) as error:
             self._meter.count("publish_failed", kind=type(error).__name__)
@@ -275,6 +280,9 @@ class NatsBus:
             await context.update_stream(config)
 
 
-async def connect_once(url: str) -> Client:
-    """A bare connection, for tools that look at the bus from outside."""
-    return await nats.connect(url, connect_timeout=1, allow_reconnect=False)
+def _headers_of(one: Outgoing) -> dict[str, str] | None:
+    headers = {REQUEST_ID: one.request} if one.request else {}
+    if one.id:
+        # A stream keeps many subjects but one set of ids, so the address is part of the id.
+        headers["Nats-Msg-Id"] = f"{one.address}/{one.id}"
+    return headers or None

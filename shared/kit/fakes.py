@@ -53,7 +53,7 @@ class FakeBus:
 
     def __init__(self) -> None:
         self.said: list[tuple[Subject[Any], Message]] = []
-        self.ids: dict[str, Message | bytes] = {}
+        self._ids: set[tuple[str, str]] = set()
         self.answers: dict[str, Callable[[Any], Awaitable[Message]]] = {}
         self.parked: list[tuple[Heard[Any], Exception]] = []
         self.away = False
@@ -61,11 +61,8 @@ class FakeBus:
 
     async def say(self, subject: Subject[M], message: M, *, id: str | None = None) -> None:
         self._check()
-        if id is not None:
-            if id in self.ids:
-                return
-            self.ids[id] = message
-        self.said.append((subject, message))
+        if self._is_new(subject.address(message), id):
+            self.said.append((subject, message))
 
     async def tell(self, subject: Subject[M], message: M) -> None:
         self._check()
@@ -76,11 +73,17 @@ class FakeBus:
         if self.away:
             return list(outgoing)
         for one in outgoing:
-            if one.id not in self.ids:
+            if self._is_new(one.address, one.id):
                 subject = next(s for s in _subjects() if fnmatch.fnmatchcase(one.address, s.wildcard))
-                self.ids[one.id] = one.payload
                 self.said.append((subject, subject.decode(one.payload, one.address)))
         return []
+
+    def _is_new(self, address: str, id: str | None) -> bool:
+        if id is None:
+            return True
+        known = (address, id) in self._ids
+        self._ids.add((address, id))
+        return not known
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
         self._check()

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 
 N = TypeVar("N", bound=np.generic)
 

@@ -20,6 +20,7 @@ from shared.contract.base import Message
 from shared.contract.errors import Unavailable
 from shared.contract.subjects import Subject
 from shared.kit.bus import Outgoing
+from shared.kit.log import request_id
 from shared.kit.valkey import Command, Valkey
 
 Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Outgoing]]]
@@ -69,7 +70,7 @@ class Transaction:
         """Say this once committed. `id` makes a second saying recognisable."""
         assert subject.stream is not None, "an outbox needs a stream to hand its entries to"
         payload = message.encode()
-        outgoing = Outgoing(keys.outbox(self._owner, account), id, subject.address(message), payload)
+        outgoing = Outgoing(keys.outbox(self._owner, account), id, subject.address(message), payload, request_id.get())
         self.commands.append(("HSET", outgoing.key, id, outgoing.address.encode() + b" " + payload))
         self.outgoing.append(outgoing)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -52,14 +52,17 @@ class ValkeyStore:
     """The real one, over a small pool of connections."""
 
     def __init__(self, url: str) -> None:
-        # No retries by the client library: whether a lost command ran is for the journal to find out.
-        self._redis: Any = Redis.from_url(
+        # No retries by the client library: whether a lost command ran is for the journal to find out. Who finds all
+        # connections taken waits for one.
+        pool: Any = BlockingConnectionPool.from_url(
             url,
             socket_timeout=3,
             socket_connect_timeout=1,
             retry=Retry(NoBackoff(), 0),
-            max_connections=64,
+            max_connections=32,
+            timeout=3,
         )
+        self._redis: Any = Redis(connection_pool=pool)
 
     async def ping(self) -> str | None:
         """Why the store cannot be used just now, or None."""
@@ -75,7 +78,7 @@ class ValkeyStore:
             await asyncio.sleep(0.1)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._redis.aclose(close_connection_pool=True)
 
     async def get(self, key: str, kind: type[M]) -> M | None:
         value = await self._ask(self._redis.get(key))

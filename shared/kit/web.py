@@ -216,9 +216,9 @@ class Doors:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         token = request_id.set(given.decode("latin-1")[:64] or uuid.uuid4().hex)
         started_ns = self._clock.monotonic_ns()
-        exchange = _Exchange(scope, receive, send)
+        call = _Call(scope, receive, send)
         try:
-            await exchange.run(self._app)
+            await call.run(self._app)
         except Exception:
             # The application has answered with a 500 already; here it is told.
             self._log.exception("request_failed", method=scope["method"], path=scope["path"])
@@ -226,11 +226,11 @@ class Doors:
             elapsed_s = (self._clock.monotonic_ns() - started_ns) / 1e9
             route = getattr(scope.get("route"), "path", "unmatched")
             self._meter.observe("http_seconds", elapsed_s, method=scope["method"], route=route)
-            self._meter.count("http_requests", method=scope["method"], route=route, status=str(exchange.status))
+            self._meter.count("http_requests", method=scope["method"], route=route, status=str(call.status))
             request_id.reset(token)
 
 
-class _Exchange:
+class _Call:
     """One request and its answer, with the body counted on its way in.
 
     A body that turns out too large while it is read breaks off the reading; whatever the application makes of that,

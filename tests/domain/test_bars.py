@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.market import Bar, Interval
-from shared.domain.bars import BarFold, SaidBar, compiled, kernel, taken
-from shared.domain.ticks import TickColumns
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
+from shared.domain.bars import BarFold, SaidBar, compiled, kernel, taken, warm
 
 S = 1_000_000_000
 LATENESS = 10 * S
@@ -396,3 +397,17 @@ def test_machine_code_is_kept_for_exactly_these_sources() -> None:
     stamps = {function._cache._cache_file._source_stamp for function in (kernel.fold, taken.hash_all)}
 
     assert stamps == {compiled.FINGERPRINT}
+
+
+def test_once_warm_nothing_is_left_to_compile() -> None:
+    warm()
+    compiled_before = len(kernel.fold.signatures), len(taken.hash_all.signatures), len(taken.placed.signatures)
+    fold = BarFold(LATENESS)
+    frame = columns([T(n, trade_id=str(n)) for n in range(9)])
+    for one in (frame, replace(frame, trade_id=Texts.blank(9)), columns([], symbols=("A",))):
+        one.price.flags.writeable = False
+        fold.take(one)
+    fold.load(fold.dump())
+
+    assert compiled_before == (1, 1, 2)
+    assert (len(kernel.fold.signatures), len(taken.hash_all.signatures), len(taken.placed.signatures)) == (1, 1, 2)

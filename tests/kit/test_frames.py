@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 from shared.kit.frames import SCHEMA, decode_frame, encode_frame
 
 

@@ -29,7 +29,10 @@ from shared.contract.subjects import (
 )
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
+from shared.kit.fakes import FakeValkey
 from shared.kit.hearing import Hearing
+from shared.kit.journal import Journal
+from shared.kit.log import request_id
 from shared.kit.meter import Meter
 from shared.kit.service import Heard, answer, batch, follow, on, watch
 from tests.conftest import Closer
@@ -189,6 +192,41 @@ async def test_a_message_with_a_known_id_is_kept_once(rig: Rig) -> None:
     await rig.hearing.open(on(POSITION, hear, lane="account"))
 
     await eventually(lambda: heard == [1, 2])
+
+
+async def test_what_is_said_carries_the_request_that_led_to_it(rig: Rig) -> None:
+    heard: list[tuple[int, str]] = []
+
+    async def hear(message: Position) -> None:
+        heard.append((message.version, request_id.get()))
+
+    journal = Journal("tester", FakeValkey(), rig.bus.store_all)
+
+    async def serve(version: int) -> None:
+        request_id.set(f"request-{version}")
+        transaction = journal.transaction()
+        transaction.say(POSITION, position(version), account="a", id=str(version))
+        await journal.commit(transaction)
+
+    await asyncio.gather(*(asyncio.create_task(serve(version)) for version in range(3)))
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+
+    await eventually(lambda: sorted(heard) == [(n, f"request-{n}") for n in range(3)])
+    await journal.close()
+
+
+async def test_the_same_id_on_two_subjects_is_two_messages(rig: Rig) -> None:
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(type(message).__name__)
+
+    await rig.bus.say(POSITION, position(1), id="x-1")
+    await rig.bus.say(ORDER_CANCEL, CancelOrder(account="a", order_id="x"), id="x-1")
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.hearing.open(on(ORDER_CANCEL, hear, lane="account"))
+
+    await eventually(lambda: sorted(heard) == ["CancelOrder", "Position"])
 
 
 async def test_a_question_is_answered_or_its_problem_told(rig: Rig) -> None:

@@ -55,9 +55,7 @@ def servers(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     two.stop()
 
 
-def test_a_service_waits_for_its_world_heals_with_it_and_drains(
-    tmp_path: Path, servers: tuple[Server, Server]
-) -> None:
+def test_a_service_waits_for_its_world_heals_with_it_and_drains(tmp_path: Path, servers: tuple[Server, Server]) -> None:
     nats, valkey = servers
     words = {
         "TRADE2026_NATS_URL": f"nats://127.0.0.1:{nats.port}",

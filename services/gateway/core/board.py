@@ -15,7 +15,7 @@ from services.gateway.core.day import Day
 from shared.contract.base import Message, rfc3339
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.market import Feed, FeedStatus, Quote
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 
 Key = tuple[str, str]
 

@@ -9,7 +9,7 @@ from shared.contract.base import Message
 from shared.contract.errors import Unavailable
 from shared.contract.market import Feed, Frame, Quote
 from shared.contract.subjects import FEED, FRAME, QUOTE, Subject
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 from shared.kit import Bus, Clock, Meter
 from shared.kit.frames import encode_frame
 

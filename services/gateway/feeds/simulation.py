@@ -16,7 +16,7 @@ import numpy as np
 from services.gateway.feeds.outlet import Outlet
 from shared.contract.errors import Unavailable
 from shared.contract.market import Quote
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 from shared.kit import Clock, Meter
 
 VENUE = "sim"

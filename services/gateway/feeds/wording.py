@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.gateway.feeds.formats.rows import Floats, Market, Quotes, Trades, no_trades
 from shared.contract.market import Quote
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 
 
 def as_frames(known: Sequence[Market], trades: Trades, now_ns: int, replay: str) -> Iterator[TickColumns]:

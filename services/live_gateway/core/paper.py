@@ -12,8 +12,8 @@ from services.live_gateway.core.book import Book
 from services.live_gateway.core.orders import VENUE, Terms, arrive, become, never_seen
 from shared.contract.market import Aggressor, Instrument, Quote, Tick
 from shared.contract.orders import CancelOrder, OrderStatus, RouteOrder
+from shared.contract.ticks import TickColumns
 from shared.contract.venue import VenueOrder
-from shared.domain.ticks import TickColumns
 
 OVER_KEPT = 2_000
 """How many orders that are over are known without asking the store; enough to bridge two messages about one order."""

@@ -59,7 +59,7 @@ class Book:
             )
         return self.balances[account]
 
-    def note(self, order: Order, fill: Fill | None) -> OrderEvent:
+    def note(self, order: Order, fill: Fill | None = None) -> OrderEvent:
         """Enter a decided change; the event that says what it did to the account."""
         self.orders[order.order_id] = order
         if fill is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
-from decimal import Decimal
+from collections.abc import Collection, Iterable
 
 from shared.contract.errors import Conflict, Refused
 from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
@@ -15,15 +13,14 @@ from shared.domain.lifecycle import OPEN, TERMINAL, may
 INTENT = ("symbol", "side", "order_type", "quantity", "price", "time_in_force", "venue", "strategy", "metadata")
 
 
-def order_id(account: str, client_order_id: str) -> str:
-    """The one id that an account and a client's own id lead to, for ever. The account can be read off it."""
-    digest = hashlib.sha256(f"{account}\n{client_order_id}".encode()).hexdigest()
-    return f"{account}-{digest[:20]}"
-
-
-def account_of(order_id: str) -> str:
-    """The account an order id belongs to ("" when it is no order id)."""
-    return order_id.rpartition("-")[0]
+def named(command: SubmitOrder, header: str | None, *, new_id: str) -> SubmitOrder:
+    """The command under its client order id: its own, the header's, or a new one."""
+    given = command.client_order_id
+    if header and given and header != given:
+        raise Refused(
+            "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
+        )
+    return SubmitOrder.model_validate(command.model_dump() | {"client_order_id": given or header or new_id})
 
 
 def to_check(command: SubmitOrder, order_id: str) -> RiskCheck:
@@ -95,7 +92,15 @@ def cancel_of(order: Order) -> CancelOrder:
 
 def doubt(order: Order, *, at_ns: int) -> Order:
     """The order after the venue was silent for too long: unknown, never a guess."""
+    if order.status is OrderStatus.PENDING_UNKNOWN:
+        return order
     return _moved(order, OrderStatus.PENDING_UNKNOWN, at_ns=at_ns, reason="the venue has not answered")
+
+
+def silent(orders: Iterable[Order], *, now_ns: int, age_s: float) -> list[Order]:
+    """Orders whose venue owes a word: routed, doubted or asked to cancel, and unchanged for so long."""
+    owed = (OrderStatus.ACCEPTED, OrderStatus.PENDING_UNKNOWN, OrderStatus.PENDING_CANCEL)
+    return [order for order in orders if order.status in owed and now_ns - order.updated_ns > age_s * 1e9]
 
 
 def fill_id(report: Report) -> str:
@@ -178,8 +183,3 @@ def _moved(order: Order, status: OrderStatus, *, at_ns: int, reason: str | None 
             "updated_ns": at_ns,
         }
     )
-
-
-def overfilled(order: Order) -> Decimal:
-    """How much more was filled than was ordered: 0, or a venue that broke its word."""
-    return max(Decimal(0), order.filled_quantity - order.quantity)

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from services.oms.core.order import account_of
 from services.oms.store.orders import OrderStore
 from shared.contract.accounts import Position
 from shared.contract.base import Account, Symbol
 from shared.contract.errors import NotFound, Refused
 from shared.contract.orders import Order, OrderEvent, OrderStatus
+from shared.domain.identity import account_of
 from shared.domain.lifecycle import OPEN
 
 Limit = Annotated[int, Field(ge=1, le=1000)]

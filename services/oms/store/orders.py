@@ -7,7 +7,7 @@ from typing import overload
 
 from shared.contract import keys, subjects
 from shared.contract.accounts import Balance, Position
-from shared.contract.orders import CancelOrder, Fill, Order, OrderEvent, RouteOrder
+from shared.contract.orders import CancelOrder, Command, Fill, Order, OrderEvent, RouteOrder
 from shared.contract.risk import Verdict
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import Journal, Transaction, Valkey
@@ -20,9 +20,7 @@ class OrderStore:
         self._valkey = valkey
         self._journal = journal
 
-    async def keep(
-        self, event: OrderEvent, command: RouteOrder | CancelOrder | None = None, verdict: Verdict | None = None
-    ) -> None:
+    async def keep(self, event: OrderEvent, command: Command | None = None, verdict: Verdict | None = None) -> None:
         """Commit an order's change, what it did to the account, why it was let in, and what is to be said of it."""
         transaction = self._journal.transaction()
         self._note(transaction, event)

@@ -1,4 +1,4 @@
-"""numba's compiler as this package uses it: machine code is kept on disk, and never outlives the source it came from."""
+"""numba's compiler as this package uses it: machine code is kept on disk, and never outlives its source."""
 
 from __future__ import annotations
 

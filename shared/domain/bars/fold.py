@@ -17,18 +17,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.market import Bar
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 from shared.domain.bars import kernel, layout, snapshot
 from shared.domain.bars.layout import INTERVALS, LANES, Said, State, Ticks
 from shared.domain.bars.taken import PLACES_MIN, hash_all, living, placed, places_for
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
 
 __all__ = ["INTERVALS", "BarFold", "SaidBar"]
+
+N = TypeVar("N", bound=np.generic)
 
 CHUNK = 1 << 12
 assert CHUNK <= PLACES_MIN // 2
@@ -84,13 +87,13 @@ class BarFold:
             said += self._fold(
                 Ticks(
                     series,
-                    columns.codes[part],
-                    columns.event_ns[part],
-                    columns.receive_ns[part],
-                    columns.price[part],
-                    columns.quantity[part],
-                    ids.offsets[begin : begin + CHUNK + 1],
-                    ids.data,
+                    _fixed(columns.codes[part], np.int32),
+                    _fixed(columns.event_ns[part], np.int64),
+                    _fixed(columns.receive_ns[part], np.int64),
+                    _fixed(columns.price[part], np.float64),
+                    _fixed(columns.quantity[part], np.float64),
+                    _fixed(ids.offsets[begin : begin + CHUNK + 1], np.int32),
+                    _fixed(ids.data, np.uint8),
                     self._keys,
                 ),
                 live=not columns.replay,
@@ -230,6 +233,13 @@ class BarFold:
                 empty_before=empty,
             )
             yield SaidBar(bar, self._replays[s][-1] if self._replays[s] else "")
+
+
+def _fixed(column: NDArray[Any], kind: type[N]) -> NDArray[N]:
+    """A read-only view. To the compiler it is another type than a writable one, so it must always be the same."""
+    view = np.ascontiguousarray(column, kind).view()
+    view.flags.writeable = False
+    return view
 
 
 def warm() -> None:

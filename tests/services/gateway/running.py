@@ -13,7 +13,7 @@ from services.gateway.feeds.requests import ReplayRequest, ReplayState, ReplaySt
 from services.gateway.service import wire
 from services.gateway.settings import Settings
 from shared.contract.subjects import FRAME
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 from shared.kit.fakes import FakeClock, FakeKit, fake_kit
 from shared.kit.frames import decode_frame
 from shared.kit.web import open_app

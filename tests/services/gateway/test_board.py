@@ -11,7 +11,7 @@ from services.gateway.core.board import Board
 from services.gateway.core.day import Day
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.market import FeedStatus, Quote
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 
 SECOND_NS = 1_000_000_000
 HOUR_NS = 3600 * SECOND_NS

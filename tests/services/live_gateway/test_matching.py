@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.orders import CancelOrder, OrderStatus
+from shared.contract.ticks import TickColumns
 from shared.contract.venue import VenueOrder
-from shared.domain.ticks import TickColumns
 from tests.services.live_gateway.conftest import NOW_NS, SECOND_NS, D, Desk, quote, route, said, tick
 
 GONE = "CANCELED"

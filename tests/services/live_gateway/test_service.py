@@ -13,7 +13,7 @@ from shared.contract import keys, subjects
 from shared.contract.errors import NotFound, Unavailable
 from shared.contract.market import Frame
 from shared.contract.orders import CancelOrder, Report
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 from shared.kit import Service
 from shared.kit.fakes import FakeClock, FakeKit, deliver, fake_kit
 from shared.kit.frames import encode_frame

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from shared.contract.market import Bar, Interval
+from shared.contract.texts import Texts
+from shared.contract.ticks import TickColumns
 from shared.domain.bars import BarFold
-from shared.domain.texts import Texts
-from shared.domain.ticks import TickColumns
 from shared.kit.frames import decode_frame, encode_frame
 
 ROWS = 451_545

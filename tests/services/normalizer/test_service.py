@@ -16,8 +16,8 @@ from shared.contract import keys
 from shared.contract.errors import Unavailable
 from shared.contract.market import Bar, Frame, Interval, Tick
 from shared.contract.subjects import BAR, FRAME, TICK, Subject
+from shared.contract.ticks import TickColumns
 from shared.domain.bars import SaidBar
-from shared.domain.ticks import TickColumns
 from shared.kit import Heard, Service
 from shared.kit.fakes import FakeClock, FakeKit, fake_kit
 from shared.kit.frames import encode_frame

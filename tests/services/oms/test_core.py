@@ -12,6 +12,7 @@ from services.oms.core import order as core
 from shared.contract.errors import Conflict
 from shared.contract.orders import Order, OrderStatus, Report, SubmitOrder, VenueFill
 from shared.contract.risk import RiskLevel, Verdict
+from shared.domain.identity import account_of, order_id
 from shared.domain.lifecycle import TERMINAL
 
 APPROVED = Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW, valid_until_ns=10)
@@ -28,7 +29,7 @@ def order(quantity: str = "3", *, status: OrderStatus = OrderStatus.ACCEPTED) ->
             "price": 10,
         }
     )
-    opened = core.open_order(command, APPROVED, order_id=core.order_id("default", "c1"), at_ns=1)
+    opened = core.open_order(command, APPROVED, order_id=order_id("default", "c1"), at_ns=1)
     return opened.model_copy(update={"status": status})
 
 
@@ -41,7 +42,7 @@ def report(status: str, n: int = 1, *, fill: tuple[str, str] | None = None, reas
         )
     return Report(
         account="default",
-        order_id=core.order_id("default", "c1"),
+        order_id=order_id("default", "c1"),
         venue="paper",
         sequence=n,
         status=OrderStatus(status),
@@ -62,9 +63,9 @@ def told(*reports: Report, start: Order | None = None) -> Order:
 
 
 def test_the_same_client_order_id_leads_to_the_same_order_and_its_account() -> None:
-    assert core.order_id("desk-7", "c1") == core.order_id("desk-7", "c1")
-    assert core.order_id("desk-7", "c1") != core.order_id("desk", "7-c1")
-    assert core.account_of(core.order_id("desk-7", "c1")) == "desk-7"
+    assert order_id("desk-7", "c1") == order_id("desk-7", "c1")
+    assert order_id("desk-7", "c1") != order_id("desk", "7-c1")
+    assert account_of(order_id("desk-7", "c1")) == "desk-7"
 
 
 def test_the_same_id_with_other_words_is_refused() -> None:

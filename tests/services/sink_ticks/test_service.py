@@ -19,7 +19,7 @@ from shared.contract.market import Bar, Frame, Interval, Quote, Tick
 from shared.contract.orders import Fill, Order, OrderEvent, OrderStatus, OrderType, Side, TimeInForce
 from shared.contract.subjects import BAR, FILL, FRAME, ORDER_EVENT, QUOTE, TICK, Subject
 from shared.contract.tables import TICKS, Table
-from shared.domain.ticks import TickColumns
+from shared.contract.ticks import TickColumns
 from shared.kit import Heard, Tape
 from shared.kit.columns import Columns
 from shared.kit.fakes import FakeKit, fake_kit

@@ -1,12 +1,14 @@
-"""Many ticks as columns."""
+"""Many ticks as columns: what a frame says, once it is decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the contract stands on the standard library and pydantic alone
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the contract stands on the standard library and pydantic alone; who makes columns has numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Texts(Sequence[str]):
@@ -22,6 +23,8 @@ class Texts(Sequence[str]):
         """These strings as a column; a column is returned as it is."""
         if isinstance(texts, Texts):
             return texts
+        import numpy as np
+
         encoded = [text.encode() for text in texts]
         offsets = np.zeros(len(encoded) + 1, np.int32)
         np.cumsum([len(one) for one in encoded], out=offsets[1:])
@@ -30,6 +33,8 @@ class Texts(Sequence[str]):
     @classmethod
     def blank(cls, count: int) -> Texts:
         """So many empty strings."""
+        import numpy as np
+
         return cls(np.zeros(count + 1, np.int32), np.empty(0, np.uint8))
 
     def __len__(self) -> int:
