@@ -31,7 +31,8 @@ FIELDS = ("open", "high", "low", "close", "volume", "count")
 def expected(recorded: Path) -> dict[str, dict[int, tuple[float, ...]]]:
     """Each bar by its start (ns), recomputed by polars from the file."""
     with zipfile.ZipFile(recorded / FILE) as archive, archive.open(archive.namelist()[0]) as lines:
-        raw = pl.read_csv(lines.read(), has_header=False, columns=[0, 1, 2], new_columns=["ms", "price", "quantity"])
+        names = ["ms", "price", "quantity", "exchange", "condition", "suspicious"]
+        raw = pl.read_csv(lines.read(), has_header=False, new_columns=names, schema_overrides={"condition": pl.String})
     ticks = raw.select(
         at=((pl.col("ms") + MIDNIGHT_NEW_YORK_MS) * 1_000_000).cast(pl.Int64),
         price=pl.col("price") / 10_000,
