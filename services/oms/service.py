@@ -18,7 +18,6 @@ from shared.contract import subjects
 from shared.contract.errors import Unavailable
 from shared.contract.orders import Command, Order, OrderEvent, OrderStatus, Report, SubmitOrder
 from shared.contract.risk import Verdict
-from shared.domain import identity
 from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, get, known_instrument, on, post
 
 
@@ -30,6 +29,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
     return Service(
         hears=(on(subjects.ORDER_REPORT, desk.report, lane="order_id"),),
         says=(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION),
+        asks=(subjects.RISK_CHECK,),
         serves=(
             post("/orders", desk.submit),
             get("/orders", archive.orders),
@@ -60,9 +60,8 @@ class OrderDesk:
 
     async def submit(self, command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
         """One order for one client order id, however often and however concurrently it is asked for."""
-        command = core.named(command, idempotency_key, new_id=self._kit.new_id())
         known_instrument(self._kit.instruments, command.symbol)
-        order_id = identity.order_id(command.account, command.client_order_id or "")
+        command, order_id = core.named(command, idempotency_key, new_id=self._kit.new_id())
         async with self._submitting.setdefault(order_id, asyncio.Lock()):
             return await self._first_answer(command, order_id) or await self._admit(command, order_id)
 

@@ -128,6 +128,15 @@ TIME_NS_MAX = 9_200_000_000_000_000_000
 # For looking.
 
 
+def condition(table: Table, **wanted: str | None) -> dict[str, str]:
+    """The columns to be equal to what is wanted; Refused when the table has no such column."""
+    given = {column: value for column, value in wanted.items() if value is not None}
+    for column in given:
+        if column not in table.columns:
+            raise Refused("INVALID", f"{column}: table {table.name} has no such column", field=column)
+    return given
+
+
 def table_named(name: str) -> Table:
     """A table of the tape; NotFound names those there are."""
     tables = {table.name: table for table in TABLES}

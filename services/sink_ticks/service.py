@@ -76,13 +76,16 @@ class Sink:
         end: str | None = None,
         limit: Annotated[int, Field(ge=1, le=10_000)] = 1000,
     ) -> dict[str, Any]:
-        where = {"symbol": symbol, **({"venue": venue} if venue else {})}
+        where = core.condition(TICKS_TABLE, symbol=symbol, venue=venue)
         start_ns, end_ns = core.time_of(start, "start"), core.time_of(end, "end")
         rows = await self._tape.read(TICKS_TABLE, where=where, start_ns=start_ns, end_ns=end_ns, limit=limit)
         return {"symbol": symbol, "count": len(rows), "ticks": [core.shown(row) for row in rows]}
 
-    async def count(self, table: str) -> dict[str, Any]:
-        return {"table": table, "count": await self._tape.count(core.table_named(table))}
+    async def count(self, table: str, symbol: Symbol | None = None, venue: Venue | None = None) -> dict[str, Any]:
+        """How many rows a table holds, of one symbol or venue where it has these columns."""
+        asked = core.table_named(table)
+        where = core.condition(asked, symbol=symbol, venue=venue)
+        return {"table": table, "count": await self._tape.count(asked, where=where)}
 
     def stats(self) -> dict[str, Any]:
         return {"written": dict(self._written), "refused": dict(self._refused)}

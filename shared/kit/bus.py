@@ -186,6 +186,7 @@ class NatsBus:
             future.set_result(orjson.loads(message.data).get("error", {}).get("description"))
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
+        self._check(question)
         answer = await self._request(question.pattern, message.encode(), self._headers(), timeout_s)
         if answer.headers and PROBLEM in answer.headers:
             problem = orjson.loads(answer.data)
@@ -220,9 +221,9 @@ class NatsBus:
         with contextlib.suppress(Unavailable):
             await self.store(PARKED.address(parked), parked.encode(), None)
 
-    def _check(self, subject: Subject[Any]) -> None:
+    def _check(self, subject: Subject[Any] | Question[Any]) -> None:
         if self._may_say is not None and subject.pattern not in self._may_say:
-            raise AssertionError(f"{self._service} says {subject.pattern}, which its `says` does not list")
+            raise AssertionError(f"{self._service} says {subject.pattern}, which its tables do not list")
 
     def _headers(self) -> dict[str, str] | None:
         current = request_id.get()

@@ -29,6 +29,7 @@ from starlette.responses import Response
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check, Health, ServiceState, Version
 from shared.contract.roster import BY_NAME
+from shared.contract.subjects import PARKED
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
 from shared.kit.hearing import Hearing
@@ -145,8 +146,8 @@ class Life:
 
     async def _connect(self) -> None:
         if self._service.hears or self._service.says:
-            says = {subject.pattern for subject in self._service.says}
-            self._bus.permit(frozenset(says | {"ops.parked.{service}"}))
+            says = {one.pattern for one in (*self._service.says, *self._service.asks)}
+            self._bus.permit(frozenset(says | {PARKED.pattern}))
         if self._kit.touched("bus"):
             await self._bus.connect()
         if self._kit.touched("valkey"):

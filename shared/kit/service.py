@@ -102,6 +102,7 @@ class Service:
 
     hears: Sequence[Hear] = ()
     says: Sequence[Subject[Any]] = ()
+    asks: Sequence[Question[Any]] = ()
     serves: Sequence[Route] = ()
     every: Sequence[Each] = ()
     recovers: Callable[[], Awaitable[None]] = _nothing

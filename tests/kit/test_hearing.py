@@ -350,7 +350,7 @@ async def test_a_service_may_say_only_what_it_lists(rig: Rig) -> None:
     rig.bus.permit(frozenset({POSITION.pattern}))
 
     await rig.bus.say(POSITION, position(1))
-    with pytest.raises(AssertionError, match="does not list"):
+    with pytest.raises(AssertionError, match="do not list"):
         await rig.bus.say(ORDER_CANCEL, CancelOrder(account="a", order_id="x"))
 
 

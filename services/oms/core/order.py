@@ -7,20 +7,23 @@ from collections.abc import Collection, Iterable
 from shared.contract.errors import Conflict, Refused
 from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
 from shared.contract.risk import RiskCheck, Verdict
+from shared.domain.identity import order_id
 from shared.domain.ledger import average_fill_price
 from shared.domain.lifecycle import OPEN, TERMINAL, may
 
 INTENT = ("symbol", "side", "order_type", "quantity", "price", "time_in_force", "venue", "strategy", "metadata")
 
 
-def named(command: SubmitOrder, header: str | None, *, new_id: str) -> SubmitOrder:
-    """The command under its client order id: its own, the header's, or a new one."""
+def named(command: SubmitOrder, header: str | None, *, new_id: str) -> tuple[SubmitOrder, str]:
+    """The command under its client order id (its own, the header's, or a new one), and the order id this leads to."""
     given = command.client_order_id
     if header and given and header != given:
         raise Refused(
             "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
         )
-    return SubmitOrder.model_validate(command.model_dump() | {"client_order_id": given or header or new_id})
+    client_order_id = given or header or new_id
+    named = SubmitOrder.model_validate(command.model_dump() | {"client_order_id": client_order_id})
+    return named, order_id(command.account, client_order_id)
 
 
 def to_check(command: SubmitOrder, order_id: str) -> RiskCheck:
