@@ -65,7 +65,7 @@ $(VENV)/dev.stamp: requirements/dev.txt $(BIN)/trade2026
 
 # Byte code and the bars' machine code, so that not the first start has to make them.
 $(VENV)/compiled.stamp: $(VENV)/core.stamp $(wildcard shared/domain/bars/*.py)
-	@$(BIN)/python -c 'from shared.cli.preload import preload; preload()'
+	@$(BIN)/python -c 'from shared.cli.preload import preload; from shared.kit.settings import load_suite; preload(load_suite())'
 	@touch $@
 
 var/lock/bin/uv:

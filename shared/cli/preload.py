@@ -11,6 +11,7 @@ from collections.abc import Callable
 from shared.cli.launch import execute
 from shared.cli.trouble import Trouble
 from shared.contract.roster import ROSTER
+from shared.kit.settings import Suite
 
 FORKS = sys.platform != "darwin"
 """macOS's own libraries do not survive a fork; there every service starts from nothing."""
@@ -20,7 +21,7 @@ THREADLESS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_t
 """numpy and pyarrow would each start a thread at import otherwise; neither is of use to a service."""
 
 
-def preload() -> None:
+def preload(suite: Suite) -> None:
     """Import the kit and every service. No thread may be running afterwards: threads do not survive a fork."""
     if not FORKS:
         return
@@ -31,6 +32,8 @@ def preload() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise Trouble(f"{name} cannot be imported: {error}; `trade2026 doctor` says what is missing") from error
+    rehearse: Callable[[Suite], None] = importlib.import_module("shared.kit.run").rehearse
+    rehearse(suite)
     # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
     importlib.import_module("shared.domain.bars").warm()
     gc.collect()

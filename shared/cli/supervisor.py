@@ -66,7 +66,7 @@ class Supervisor:
             end_leftovers(self._run)
             ports.check(self._suite)
             self._start_infrastructure()
-            preload()
+            preload(self._suite)
             self._turn_until(lambda: all(part.state is State.READY for part in self._infrastructure), START_S)
             self._start_services()
             self._watch_start(began_s)

@@ -28,7 +28,7 @@ from starlette.responses import Response
 
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check, Health, ServiceState, Version
-from shared.contract.roster import BY_NAME
+from shared.contract.roster import BY_NAME, ROSTER
 from shared.contract.subjects import PARKED
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
@@ -73,6 +73,20 @@ def wire(name: str, kit: Kit) -> Service:
     module = importlib.import_module(f"{package}.service")
     kind: type[Settings] = importlib.import_module(f"{package}.settings").Settings
     return module.wire(kit, load(kind, name, kit.suite))
+
+
+def rehearse(suite: Suite) -> None:
+    """Build every service once and throw it away.
+
+    What building loads and caches is then shared by every process forked from here, instead of made in each.
+    """
+    for entry in ROSTER:
+        kit = RealKit(entry.name, suite, SystemClock(), Meter(entry.name), structlog.get_logger())
+        open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)
+
+
+async def _nobody() -> None:
+    return None
 
 
 class Life:
