@@ -25,6 +25,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check, Health, ServiceState, Version
@@ -82,7 +83,7 @@ def rehearse(suite: Suite) -> None:
     """
     for entry in ROSTER:
         kit = RealKit(entry.name, suite, SystemClock(), Meter(entry.name), structlog.get_logger())
-        open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)
+        _server_of(open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)).load()
 
 
 async def _nobody() -> None:
@@ -277,9 +278,7 @@ class Life:
         plain_route(app, "/version", self._version)
         plain_route(app, "/stats", self._stats)
         doors = Doors(app, self._clock, self._meter, self._log)
-        return uvicorn.Config(
-            doors, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
-        )
+        return _server_of(doors)
 
     async def _livez(self) -> Response:
         return Response(to_json({"status": "alive", "service": self.name}), media_type="application/json")
@@ -301,6 +300,12 @@ class Life:
         return Response(
             to_json({**words, **self._meter.totals, **self._service.stats()}), media_type="application/json"
         )
+
+
+def _server_of(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
+    )
 
 
 def _settle_memory() -> None:
