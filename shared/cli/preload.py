@@ -17,8 +17,16 @@ FORKS = sys.platform != "darwin"
 """macOS's own libraries do not survive a fork; there every service starts from nothing."""
 
 
-THREADLESS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""numpy and pyarrow would each start a thread at import otherwise; neither is of use to a service."""
+THREADLESS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""numpy and pyarrow would each start a thread at import otherwise; neither is of use to a service. And pyarrow takes
+its memory where everybody does, rather than keep some of its own in every process."""
+
+LATE = ("anyio._backends._asyncio", "anyio.streams.tls", "encodings.idna")
+"""What httpx would import with its first request, in each process anew."""
 
 
 def preload(suite: Suite) -> None:
@@ -27,7 +35,7 @@ def preload(suite: Suite) -> None:
         return
     os.environ.update(THREADLESS)
     parts = [f"services.{entry.package}.{part}" for entry in ROSTER for part in ("settings", "service")]
-    for name in ("shared.kit.run", *parts):
+    for name in ("shared.kit.run", *parts, *LATE):
         try:
             importlib.import_module(name)
         except ImportError as error:

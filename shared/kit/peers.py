@@ -26,8 +26,9 @@ class Peers:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
+        # Peers speak plain HTTP: without `verify` the client does not load the machine's certificates for nothing.
         self._client = httpx.AsyncClient(
-            trust_env=False, limits=httpx.Limits(max_connections=256, max_keepalive_connections=64)
+            trust_env=False, verify=False, limits=httpx.Limits(max_connections=256, max_keepalive_connections=64)
         )
 
     async def request(

@@ -27,6 +27,7 @@ from tests.servers import wait_until
 TICKS = 2_000_000
 SYMBOLS = 200
 
+# Targets are stated where the suite promises a figure; the others are there to be compared from run to run.
 TARGETS: dict[str, Callable[[float], bool]] = {
     "start-up, s": lambda value: value <= 5,
     "idle memory of the largest service, MB PSS": lambda value: value <= 35,
@@ -34,14 +35,14 @@ TARGETS: dict[str, Callable[[float], bool]] = {
 
 
 def make_ticks(path: Path) -> None:
-    """A file of ticks of many symbols over one trading day, from a fixed seed."""
+    """A file of ticks of many symbols over ten minutes, from a fixed seed: about 3,300 ticks a second."""
     random = np.random.default_rng(2026)
     codes = random.integers(0, SYMBOLS, TICKS).astype(np.int32)
     names = pa.array([f"SYM{n:03d}" for n in range(SYMBOLS)])
     start = 1_700_000_000_000_000_000
     columns = {
         "symbol": pa.DictionaryArray.from_arrays(pa.array(codes), names),
-        "event_ns": pa.array(start + np.sort(random.integers(0, 23_400_000_000_000, TICKS))),
+        "event_ns": pa.array(start + np.sort(random.integers(0, 600_000_000_000, TICKS))),
         "price": pa.array(np.round(100 + np.cumsum(random.normal(0, 0.001, TICKS)), 4)),
         "quantity": pa.array(random.integers(1, 1000, TICKS).astype(np.float64)),
         "trade_id": pa.array(np.arange(TICKS).astype(str)),
