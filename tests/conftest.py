@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.kit.fakes import FakeKit, fake_kit
+from tests.questdb_server import QuestServer
 from tests.servers import Server, nats_server, valkey_server
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -45,6 +46,24 @@ def recorded() -> Path:
         reason = f"recorded market data wanted in {folder} (or where TRADE2026_DATA says)"
         pytest.fail(reason) if IN_CI else pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def questdb_jar() -> str:
+    """The jar of QuestDB's server. Without it the tests are skipped, but in CI they fail."""
+    jar = os.environ.get("TRADE2026_QUESTDB_JAR")
+    if not jar:
+        reason = "TRADE2026_QUESTDB_JAR must name a QuestDB jar"
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+    return jar
+
+
+@pytest.fixture(scope="session")
+def questdb(questdb_jar: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuestServer]:
+    """A real QuestDB for the whole run."""
+    server = QuestServer(questdb_jar, tmp_path_factory.mktemp("questdb")).start()
+    yield server
+    server.kill()
 
 
 Closer = Callable[[Callable[[], Awaitable[None]]], None]

@@ -18,6 +18,7 @@ from shared.contract.tables import BARS
 from shared.kit import settings
 from shared.kit.tape import open_tape
 from tests.journeys.rig import Suite, running
+from tests.questdb_server import QuestServer
 from tests.servers import wait_until
 
 pytestmark = [pytest.mark.suite, pytest.mark.recorded]
@@ -91,8 +92,11 @@ def _check(suite: Suite, expected: dict[str, dict[int, tuple[float, ...]]]) -> N
 
 
 def _on_tape(suite: Suite, interval: str) -> dict[int, tuple[float, ...]]:
+    """The bars of an interval by their start (ns), read past the services."""
+
     async def read() -> list[dict[str, Any]]:
-        tape = open_tape(settings.Suite(var=suite.var))
+        words = {name.removeprefix("TRADE2026_").lower(): value for name, value in suite.environment.items()}
+        tape = open_tape(settings.Suite(var=suite.var, **words))
         rows = await tape.read(BARS[Interval(interval)], where={"venue": "lean", "symbol": "SPY"}, limit=10_000)
         await tape.close()
         return rows
@@ -122,3 +126,27 @@ def test_killed_half_way_it_is_still_the_same(
     with running(tmp_path, GATEWAY_SIMULATE="false", GATEWAY_FRAME_ROWS="128") as suite:
         _replay(suite, recorded, kill=part)
         _check(suite, expected)
+
+
+@pytest.mark.questdb
+def test_on_questdb_killed_half_way_nothing_is_lost(
+    tmp_path: Path,
+    recorded: Path,
+    expected: dict[str, dict[int, tuple[float, ...]]],
+    questdb_jar: str,
+) -> None:
+    server = QuestServer(questdb_jar, tmp_path / "questdb").start()
+    words = {"TRADE2026_QUESTDB_HTTP": server.http, "TRADE2026_QUESTDB_PG": server.pg}
+    try:
+        with running(tmp_path / "var", GATEWAY_SIMULATE="false", GATEWAY_FRAME_ROWS="128", **words) as suite:
+            started = suite.replay(recorded / FILE, format="lean-trades", speed="max", venue="lean")
+            wait_until(lambda: suite.get("/api/sink-ticks/stats").get("rows_written", 0) > TICKS // 10, "some rows")
+            server.kill()
+            wait_until(
+                lambda: suite.get("/api/sink-ticks/stats").get("batches_handed_back", 0) > 0, "the sink to be refused"
+            )
+            server.start()
+            assert suite.await_replay(started["id"])["used_ticks"] == TICKS
+            _check(suite, expected)
+    finally:
+        server.kill()

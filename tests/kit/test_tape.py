@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,11 @@ from shared.kit.questdb_tape import QuestTape
 from shared.kit.settings import Suite
 from shared.kit.sqlite_tape import SqliteTape
 from shared.kit.tape import Tape, open_tape
-from tests.conftest import IN_CI, Closer
+from tests.conftest import Closer
 from tests.questdb_server import QuestServer
 
 DAY_NS = 86_400 * 10**9
 T0 = 19_000 * DAY_NS
-
-
-@pytest.fixture(scope="session")
-def questdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuestServer]:
-    """A real QuestDB for the whole run. Without its jar the tests are skipped, but in CI they fail."""
-    jar = os.environ.get("TRADE2026_QUESTDB_JAR")
-    if not jar:
-        reason = "TRADE2026_QUESTDB_JAR must name a QuestDB jar"
-        pytest.fail(reason) if IN_CI else pytest.skip(reason)
-    server = QuestServer(jar, tmp_path_factory.mktemp("questdb")).start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("questdb", marks=pytest.mark.questdb)])
