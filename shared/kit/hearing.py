@@ -12,13 +12,11 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from structlog.typing import FilteringBoundLogger
 
 from shared.contract.base import Message
@@ -26,6 +24,7 @@ from shared.contract.errors import Refused, Unavailable
 from shared.contract.subjects import Subject
 from shared.kit.bus import PROBLEM, REQUEST_ID, NatsBus
 from shared.kit.clock import Clock
+from shared.kit.consumers import Place, durable, ephemeral, gather, stream_of
 from shared.kit.lanes import Lanes
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
@@ -34,23 +33,9 @@ from shared.kit.service import Answer, Batch, Follow, Hear, Heard, On, Watch
 
 WINDOW = 512
 DELAY_MAX_S = 5.0
-ACK_WAIT_S = 3.0
 
 Gate = Callable[[], Awaitable[None]]
 """Raises Unavailable while the service may not handle anything."""
-
-
-@dataclass
-class _Place:
-    """How far a followed stream has been handled."""
-
-    last: int = 0
-
-    def advance(self, heard: list[Heard[Any]]) -> list[Heard[Any]]:
-        """The messages not handled yet; the place moves behind them."""
-        new = [one for one in heard if one.sequence > self.last]
-        self.last = max((one.sequence for one in new), default=self.last)
-        return new
 
 
 class Hearing:
@@ -108,8 +93,6 @@ class Hearing:
     # A durable row, one message at a time per lane.
 
     def _open_lanes(self, row: On) -> None:
-        assert row.subject.stream is not None, f"{row.subject.pattern} has no stream to be heard from durably"
-
         async def work(item: tuple[Msg, Message]) -> None:
             message, words = item
             await self._settle(message, lambda: row.handler(words))
@@ -125,9 +108,9 @@ class Hearing:
                 lanes.put(str(getattr(words, row.lane)), (message, words))
 
         async def create() -> str:
-            return await self._durable((row.subject,), WINDOW)
+            return await durable(self._bus.client, self._service, (row.subject,), WINDOW)
 
-        pull = Pull(self._bus.client, row.subject.stream.name, create, arrived, window=WINDOW)
+        pull = Pull(self._bus.client, stream_of((row.subject,)).name, create, arrived, window=WINDOW)
         self._pulls.append(pull)
         self._lanes.append(lanes)
 
@@ -166,27 +149,25 @@ class Hearing:
     # Durable rows that take many messages at a time.
 
     def _open_list(self, row: Batch | Follow) -> None:
-        stream = row.subjects[0].stream
-        assert stream is not None
-        assert all(subject.stream is stream for subject in row.subjects), "one row, one stream"
+        stream = stream_of(row.subjects)
         window = row.count_max * 2
         waiting: asyncio.Queue[Msg] = asyncio.Queue(window)
-        place = _Place()
+        place = Place()
 
         async def create() -> str:
             if isinstance(row, Batch):
-                return await self._durable(row.subjects, window)
+                return await durable(self._bus.client, self._service, row.subjects, window)
             place.last = max(place.last, row.after())
-            return await self._ephemeral(row.subjects, place)
+            return await ephemeral(self._bus.client, row.subjects, place)
 
         ordered = isinstance(row, Follow)
         pull = Pull(self._bus.client, stream.name, create, waiting.put_nowait, window=window, ordered=ordered)
         self._pulls.append(pull)
         self._tasks.append(asyncio.create_task(self._work_list(row, pull, waiting, place)))
 
-    async def _work_list(self, row: Batch | Follow, pull: Pull, waiting: asyncio.Queue[Msg], place: _Place) -> None:
+    async def _work_list(self, row: Batch | Follow, pull: Pull, waiting: asyncio.Queue[Msg], place: Place) -> None:
         while True:
-            messages = await _gather(waiting, row.count_max, row.wait_s if isinstance(row, Batch) else 0.0)
+            messages = await gather(waiting, row.count_max, row.wait_s if isinstance(row, Batch) else 0.0)
             heard = [self._heard(row, message) for message in messages]
             if isinstance(row, Follow):
                 heard = place.advance(heard)
@@ -306,56 +287,3 @@ class Hearing:
             return
         await self._bus.park_raw(message.subject, message.data, error)
         await self._reply(message.reply, b"+ACK")
-
-    async def _durable(self, subjects: tuple[Subject[Any], ...], window: int) -> str:
-        stream = subjects[0].stream
-        assert stream is not None
-        what = "-".join(s.pattern.replace("{", "").replace("}", "").replace(".", "_") for s in subjects)
-        name = f"{self._service}-{what}"
-        config = ConsumerConfig(
-            name=name,
-            durable_name=name,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
-            max_ack_pending=window * 2,
-            deliver_policy=DeliverPolicy.ALL,
-            filter_subjects=[s.wildcard for s in subjects],
-        )
-        await self._bus.client.jetstream().add_consumer(stream.name, config=config)
-        return name
-
-    async def _ephemeral(self, subjects: tuple[Subject[Any], ...], place: _Place) -> str:
-        stream = subjects[0].stream
-        assert stream is not None
-        info = await self._bus.client.jetstream().stream_info(stream.name)
-        if place.last > info.state.last_seq:
-            # The stream was lost and made anew, so its numbers began again: follow it from its beginning.
-            place.last = 0
-        config = ConsumerConfig(
-            ack_policy=AckPolicy.NONE,
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=place.last + 1,
-            filter_subjects=[s.wildcard for s in subjects],
-            inactive_threshold=30.0,
-            mem_storage=True,
-        )
-        consumer = await self._bus.client.jetstream().add_consumer(stream.name, config=config)
-        assert consumer.name
-        return consumer.name
-
-
-async def _gather(waiting: asyncio.Queue[Msg], count_max: int, wait_s: float) -> list[Msg]:
-    """The next message and those behind it, until `count_max` or until `wait_s` has passed."""
-    messages = [await waiting.get()]
-    loop = asyncio.get_running_loop()
-    until = loop.time() + wait_s
-    while len(messages) < count_max:
-        if not waiting.empty():
-            messages.append(waiting.get_nowait())
-            continue
-        left = until - loop.time()
-        if left <= 0:
-            break
-        with contextlib.suppress(TimeoutError):
-            messages.append(await asyncio.wait_for(waiting.get(), left))
-    return messages

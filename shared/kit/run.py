@@ -1,329 +1,21 @@
-"""The life of a process: starting, running, draining, then stopped or failed.
-
-    settings → log → wire → connect what wire touched → recover → hear and serve → SIGTERM → stop hearing → finish
-
-The doors open first, so that a starting or recovering service can say so. The start-up path is the recovery path: when
-the journal breaks, the service recovers just as it does at the start, and refuses everything until it has.
-"""
+"""Running one service in this process: what the launcher and the supervisor call."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
-import importlib
 import os
-import platform
-import signal
 import socket
 import sys
-from collections.abc import Callable
-from functools import cached_property
 
 import structlog
-import uvicorn
 import uvloop
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
-from starlette.types import ASGIApp
 
-from shared.contract.errors import Unavailable
-from shared.contract.ops import Check, Health, ServiceState, Version
-from shared.contract.roster import BY_NAME, ROSTER
-from shared.contract.subjects import PARKED
-from shared.kit.bus import NatsBus
+from shared.contract.roster import ROSTER
 from shared.kit.clock import SystemClock
-from shared.kit.hearing import Hearing
-from shared.kit.journal import Journal
-from shared.kit.kit import Kit
-from shared.kit.log import open_log
+from shared.kit.life import VERSION, Life, server_config
 from shared.kit.meter import Meter
-from shared.kit.service import Each, Service
-from shared.kit.settings import Settings, SettingsError, Suite, load, load_suite
-from shared.kit.tape import Tape, open_tape
-from shared.kit.valkey import ValkeyStore
-from shared.kit.web import Doors, open_app, plain_route, to_json
-
-VERSION = "0.1.0"
-DRAIN_MAX_S = 10.0
-
-
-class RealKit(Kit):
-    """The kit over NATS, Valkey and the tape."""
-
-    @cached_property
-    def bus(self) -> NatsBus:
-        return NatsBus(self.name, self.suite.nats, self.clock, self.meter, self.log)
-
-    @cached_property
-    def valkey(self) -> ValkeyStore:
-        return ValkeyStore(self.suite.valkey)
-
-    @cached_property
-    def journal(self) -> Journal:
-        return Journal(self.name, self.valkey, self.bus.store_all)
-
-    @cached_property
-    def tape(self) -> Tape:
-        return open_tape(self.suite)
-
-
-def wire(name: str, kit: Kit) -> Service:
-    """A service's tables, by its name on the roster."""
-    package = f"services.{BY_NAME[name].package}"
-    module = importlib.import_module(f"{package}.service")
-    kind: type[Settings] = importlib.import_module(f"{package}.settings").Settings
-    return module.wire(kit, load(kind, name, kit.suite))
-
-
-def rehearse(suite: Suite) -> None:
-    """Build every service once and throw it away.
-
-    What building loads and caches is then shared by every process forked from here, instead of made in each.
-    """
-    for entry in ROSTER:
-        kit = RealKit(entry.name, suite, SystemClock(), Meter(entry.name), structlog.get_logger())
-        _server_of(open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)).load()
-
-
-async def _nobody() -> None:
-    return None
-
-
-class Life:
-    """One service from start to end."""
-
-    def __init__(self, name: str, suite: Suite) -> None:
-        self.name = name
-        self.state = ServiceState.STARTING
-        self._suite = suite
-        self._log = open_log(name, suite.log_level)
-        self._clock = SystemClock()
-        self._meter = Meter(name)
-        self._kit = RealKit(name, suite, self._clock, self._meter, self._log)
-        self._service = wire(name, self._kit)
-        self._recovering: str | None = "starting"
-        self._hearing: Hearing | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stop = asyncio.Event()
-        self._started_ns = self._clock.monotonic_ns()
-
-    async def live(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-        """Run until SIGTERM or SIGINT."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        server = _Server(self._server_config())
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        starting = asyncio.create_task(self._start(on_ready))
-        stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({serving, starting, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done() and not starting.cancelled() and (error := starting.exception()):
-            self.state = ServiceState.FAILED
-            self._log.error("failed", exc_info=error)
-        else:
-            await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-            self.state = ServiceState.DRAINING
-        starting.cancel()
-        server.should_exit = True
-        try:
-            await asyncio.wait_for(self._drain(), DRAIN_MAX_S)
-        except TimeoutError:
-            self._log.error("drain_timed_out", seconds=DRAIN_MAX_S)
-        await serving
-        if self.state is ServiceState.FAILED:
-            raise SystemExit(1)
-        self.state = ServiceState.STOPPED
-        self._log.info("stopped")
-
-    # Starting.
-
-    async def _start(self, on_ready: Callable[[], None]) -> None:
-        await self._connect()
-        await self._recover()
-        if self._kit.touched("bus"):
-            self._hearing = Hearing(self.name, self._bus, self._gate, self._clock, self._meter, self._log)
-            for row in self._service.hears:
-                await self._hearing.open(row)
-        self._tasks = [asyncio.create_task(self._repeat(each)) for each in self._service.every]
-        self._tasks.append(asyncio.create_task(self._keep_consistent()))
-        self.state = ServiceState.RUNNING
-        while (health := await self._health()).status != "ready":
-            await asyncio.sleep(0.02)
-        _settle_memory()
-        elapsed_s = (self._clock.monotonic_ns() - self._started_ns) / 1e9
-        self._log.info("ready", seconds=round(elapsed_s, 3), checks=[check.name for check in health.checks])
-        on_ready()
-
-    @property
-    def _bus(self) -> NatsBus:
-        return self._kit.bus
-
-    async def _connect(self) -> None:
-        if self._service.hears or self._service.says:
-            says = {one.pattern for one in (*self._service.says, *self._service.asks)}
-            self._bus.permit(frozenset(says | {PARKED.pattern}))
-        if self._kit.touched("bus"):
-            await self._bus.connect()
-        if self._kit.touched("valkey"):
-            await self._kit.valkey.connect()
-        if self._kit.touched("tape"):
-            await self._until(self._kit.tape.ping)
-
-    async def _recover(self) -> None:
-        async def attempt() -> None:
-            if self._kit.touched("journal"):
-                await self._kit.journal.recall()
-            await self._service.recovers()
-
-        await self._until(attempt)
-        if self._kit.touched("journal"):
-            self._kit.journal.mend()
-        self._recovering = None
-
-    async def _until(self, attempt: Callable[[], object]) -> None:
-        while True:
-            try:
-                await attempt()  # type: ignore[misc]
-                return
-            except Unavailable as error:
-                self._recovering = error.detail
-                self._log.warning("waiting", detail=error.detail)
-                await asyncio.sleep(0.2)
-
-    # Running.
-
-    async def _gate(self) -> None:
-        if self._recovering:
-            raise Unavailable(f"{self.name} is recovering: {self._recovering}")
-        if self._kit.touched("journal") and (trouble := self._kit.journal.trouble):
-            raise Unavailable(f"{self.name} is recovering: {trouble}")
-
-    async def _keep_consistent(self) -> None:
-        while True:
-            if self._kit.touched("journal") and (trouble := self._kit.journal.trouble):
-                self._recovering = trouble
-                self._meter.count("recoveries")
-                self._log.warning("recovering", detail=trouble)
-                await self._recover()
-                self._log.info("recovered")
-            await asyncio.sleep(0.05)
-
-    async def _repeat(self, row: Each) -> None:
-        while True:
-            await asyncio.sleep(row.seconds)
-            try:
-                await self._gate()
-                await row.handler()
-            except Unavailable as error:
-                self._log.warning("put_off", what=row.handler.__name__, detail=error.detail)
-            except Exception:
-                self._meter.count("periodic_failed", handler=row.handler.__name__)
-                self._log.exception("periodic_failed", what=row.handler.__name__)
-
-    async def _health(self) -> Health:
-        checks = [check async for check in self._checks()]
-        ready = self.state is ServiceState.RUNNING and all(check.ok for check in checks)
-        return Health(status="ready" if ready else "unready", service=self.name, state=self.state, checks=tuple(checks))
-
-    async def _checks(self):
-        def check(name: str, trouble: str | None) -> Check:
-            return Check(name=name, ok=trouble is None, detail=trouble or "")
-
-        yield check("recovered", self._recovering)
-        if self._kit.touched("bus"):
-            yield check("nats", self._bus.trouble())
-        if self._kit.touched("valkey"):
-            yield check("valkey", await self._kit.valkey.ping())
-        if self._kit.touched("journal"):
-            yield check("journal", self._kit.journal.trouble)
-        if self._kit.touched("tape"):
-            yield check("tape", await self._tape_trouble())
-        if self._hearing is not None:
-            yield check("hearing", self._hearing.trouble())
-        for name, trouble in self._service.checks().items():
-            yield check(name, trouble)
-
-    async def _tape_trouble(self) -> str | None:
-        try:
-            await self._kit.tape.ping()
-        except Unavailable as error:
-            return error.detail
-        return None
-
-    # Ending.
-
-    async def _drain(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._hearing is not None:
-            await self._hearing.close()
-        with contextlib.suppress(Unavailable):
-            await self._service.closes()
-        if self._kit.touched("journal"):
-            await self._kit.journal.close()
-        for part in ("bus", "valkey", "tape", "peers"):
-            if self._kit.touched(part):
-                await getattr(self._kit, part).close()
-
-    # Doors.
-
-    def _server_config(self) -> uvicorn.Config:
-        app = open_app(self.name, VERSION, list(self._service.serves), self._gate)
-        plain_route(app, "/livez", self._livez)
-        plain_route(app, "/readyz", self._readyz)
-        plain_route(app, "/health", self._readyz)
-        plain_route(app, "/metrics", self._metrics)
-        plain_route(app, "/version", self._version)
-        plain_route(app, "/stats", self._stats)
-        doors = Doors(app, self._clock, self._meter, self._log)
-        return _server_of(doors)
-
-    async def _livez(self) -> Response:
-        return Response(to_json({"status": "alive", "service": self.name}), media_type="application/json")
-
-    async def _readyz(self) -> Response:
-        health = await self._health()
-        return Response(health.encode(), 200 if health.status == "ready" else 503, media_type="application/json")
-
-    async def _metrics(self) -> Response:
-        return Response(self._meter.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-    async def _version(self) -> Response:
-        version = Version(service=self.name, version=VERSION, git=self._suite.git, python=platform.python_version())
-        return Response(version.encode(), media_type="application/json")
-
-    async def _stats(self) -> Response:
-        uptime_s = round((self._clock.monotonic_ns() - self._started_ns) / 1e9, 3)
-        words = {"service": self.name, "state": self.state, "uptime_s": uptime_s}
-        return Response(
-            to_json({**words, **self._meter.totals, **self._service.stats()}), media_type="application/json"
-        )
-
-
-def _server_of(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
-    )
-
-
-def _settle_memory() -> None:
-    """What is here now stays: full collections need not walk it again.
-
-    One of them was measured to take 86 to 230 ms in risk, which denied an order for being too slow.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with the signals left to the life it is part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):
-        yield
+from shared.kit.settings import SettingsError, Suite, load_suite
+from shared.kit.web import open_app
+from shared.kit.wiring import RealKit, wire
 
 
 def main(name: str, *, ready_fd: int | None = None) -> int:
@@ -362,3 +54,17 @@ def _listen(suite: Suite, name: str) -> socket.socket:
     listener.listen(1024)
     listener.setblocking(False)
     return listener
+
+
+def rehearse(suite: Suite) -> None:
+    """Build every service once and throw it away.
+
+    What building loads and caches is then shared by every process forked from here, instead of made in each.
+    """
+    for entry in ROSTER:
+        kit = RealKit(entry.name, suite, SystemClock(), Meter(entry.name), structlog.get_logger())
+        server_config(open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)).load()
+
+
+async def _nobody() -> None:
+    return None

@@ -1,0 +1,93 @@
+"""Consumers: how far a service has come in a stream, kept by the server (durable) or by itself (followed)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from shared.contract.subjects import Stream, Subject
+from shared.kit.service import Heard
+
+ACK_WAIT_S = 3.0
+"""A message in hand is said to be every second; one that fell silent comes again after this."""
+
+
+@dataclass
+class Place:
+    """How far a followed stream has been handled."""
+
+    last: int = 0
+
+    def advance(self, heard: list[Heard[Any]]) -> list[Heard[Any]]:
+        """The messages not handled yet; the place moves behind them."""
+        new = [one for one in heard if one.sequence > self.last]
+        self.last = max((one.sequence for one in new), default=self.last)
+        return new
+
+
+async def durable(client: Client, service: str, subjects: tuple[Subject[Any], ...], window: int) -> str:
+    """Make or find the consumer whose place the server keeps; its name."""
+    what = "-".join(s.pattern.replace("{", "").replace("}", "").replace(".", "_") for s in subjects)
+    name = f"{service}-{what}"
+    config = ConsumerConfig(
+        name=name,
+        durable_name=name,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_S,
+        max_ack_pending=window * 2,
+        deliver_policy=DeliverPolicy.ALL,
+        filter_subjects=[s.wildcard for s in subjects],
+    )
+    await client.jetstream().add_consumer(stream_of(subjects).name, config=config)
+    return name
+
+
+async def ephemeral(client: Client, subjects: tuple[Subject[Any], ...], place: Place) -> str:
+    """Make a consumer that begins just after `place`; its name."""
+    stream = stream_of(subjects)
+    info = await client.jetstream().stream_info(stream.name)
+    if place.last > info.state.last_seq:
+        # The stream was lost and made anew, so its numbers began again: follow it from its beginning.
+        place.last = 0
+    config = ConsumerConfig(
+        ack_policy=AckPolicy.NONE,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=place.last + 1,
+        filter_subjects=[s.wildcard for s in subjects],
+        inactive_threshold=30.0,
+        mem_storage=True,
+    )
+    consumer = await client.jetstream().add_consumer(stream.name, config=config)
+    assert consumer.name
+    return consumer.name
+
+
+def stream_of(subjects: tuple[Subject[Any], ...]) -> Stream:
+    """The one stream that keeps all of these."""
+    stream = subjects[0].stream
+    assert stream is not None, f"{subjects[0].pattern} has no stream to be heard from durably"
+    assert all(subject.stream is stream for subject in subjects), "one row, one stream"
+    return stream
+
+
+async def gather(waiting: asyncio.Queue[Msg], count_max: int, wait_s: float) -> list[Msg]:
+    """The next message and those behind it, until `count_max` or until `wait_s` has passed."""
+    messages = [await waiting.get()]
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_s
+    while len(messages) < count_max:
+        if not waiting.empty():
+            messages.append(waiting.get_nowait())
+            continue
+        left = until - loop.time()
+        if left <= 0:
+            break
+        with contextlib.suppress(TimeoutError):
+            messages.append(await asyncio.wait_for(waiting.get(), left))
+    return messages
