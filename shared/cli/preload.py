@@ -11,7 +11,7 @@ from collections.abc import Callable
 from shared.cli.launch import execute
 from shared.cli.trouble import Trouble
 from shared.contract.roster import ROSTER
-from shared.kit.settings import Suite
+from shared.kit.settings import SettingsError, Suite
 
 FORKS = sys.platform != "darwin"
 """macOS's own libraries do not survive a fork; there every service starts from nothing."""
@@ -41,7 +41,10 @@ def preload(suite: Suite) -> None:
         except ImportError as error:
             raise Trouble(f"{name} cannot be imported: {error}; `trade2026 doctor` says what is missing") from error
     rehearse: Callable[[Suite], None] = importlib.import_module("shared.kit.run").rehearse
-    rehearse(suite)
+    try:
+        rehearse(suite)
+    except SettingsError as error:
+        raise Trouble(f"cannot start: {error}") from None
     # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
     importlib.import_module("shared.domain.bars").warm()
     gc.collect()
