@@ -101,7 +101,7 @@ def version(as_json: Json = False) -> None:
 
     from shared.cli import show
     from shared.cli.trouble import suite
-    from shared.kit.run import VERSION
+    from shared.kit.life import VERSION
 
     words = {"version": VERSION, "git": suite().git, "python": platform.python_version()}
     show.out(words, f"trade2026 {VERSION}+{words['git']} on Python {words['python']}", as_json=as_json)

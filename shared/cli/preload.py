@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from shared.cli.launch import execute
 from shared.cli.trouble import Trouble
@@ -29,6 +30,10 @@ LATE = ("anyio._backends._asyncio", "anyio.streams.tls", "encodings.idna")
 """What httpx would import with its first request, in each process anew."""
 
 
+_prepared: dict[str, Any] = {}
+"""The life of each service, made here to be lived in a process of its own, again after each time that one died."""
+
+
 def preload(suite: Suite) -> None:
     """Import the kit and every service. No thread may be running afterwards: threads do not survive a fork."""
     if not FORKS:
@@ -40,9 +45,8 @@ def preload(suite: Suite) -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise Trouble(f"{name} cannot be imported: {error}; `trade2026 doctor` says what is missing") from error
-    rehearse: Callable[[Suite], None] = importlib.import_module("shared.kit.run").rehearse
     try:
-        rehearse(suite)
+        _prepared.update(importlib.import_module("shared.kit.run").prepare(suite))
     except SettingsError as error:
         raise Trouble(f"cannot start: {error}") from None
     # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
@@ -57,7 +61,7 @@ def service_life(name: str) -> Callable[[int], int]:
     def forked(ready_fd: int) -> int:
         from shared.kit.run import main
 
-        return main(name, ready_fd=ready_fd)
+        return main(name, ready_fd=ready_fd, prepared=_prepared.get(name))
 
     def fresh(ready_fd: int) -> int:
         os.set_inheritable(ready_fd, True)

@@ -99,6 +99,8 @@ class NatsBus:
 
     async def connect(self) -> None:
         """Connect, and make the streams; waits for the server for as long as it takes."""
+        # A client of this very process: one made before a fork would share its inboxes' names with its siblings.
+        self.client = Client()
         while not self.client.is_connected:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await self.client.connect(

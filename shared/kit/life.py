@@ -19,7 +19,6 @@ from collections.abc import Callable
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check, Health, ServiceState, Version
@@ -39,7 +38,10 @@ DRAIN_MAX_S = 10.0
 
 
 class Life:
-    """One service from start to end."""
+    """One service from start to end.
+
+    Making one connects and starts nothing, so it may be made in one process and lived in another forked from it.
+    """
 
     def __init__(self, name: str, suite: Suite) -> None:
         self.name = name
@@ -54,14 +56,17 @@ class Life:
         self._hearing: Hearing | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
-        self._started_ns = self._clock.monotonic_ns()
+        self._started_ns = 0
+        self._server_config = self._doors()
+        self._server_config.load()
 
     async def live(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         """Run until SIGTERM or SIGINT."""
+        self._started_ns = self._clock.monotonic_ns()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        server = _Server(self._server_config())
+        server = _Server(self._server_config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         starting = asyncio.create_task(self._start(on_ready))
         stop = asyncio.create_task(self._stop.wait())
@@ -217,7 +222,7 @@ class Life:
 
     # Doors.
 
-    def _server_config(self) -> uvicorn.Config:
+    def _doors(self) -> uvicorn.Config:
         app = open_app(self.name, VERSION, list(self._service.serves), self._gate)
         plain_route(app, "/livez", self._livez)
         plain_route(app, "/readyz", self._readyz)
@@ -226,7 +231,9 @@ class Life:
         plain_route(app, "/version", self._version)
         plain_route(app, "/stats", self._stats)
         doors = Doors(app, self._clock, self._meter, self._log)
-        return server_config(doors)
+        return uvicorn.Config(
+            doors, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
+        )
 
     async def _livez(self) -> Response:
         return Response(to_json({"status": "alive", "service": self.name}), media_type="application/json")
@@ -248,13 +255,6 @@ class Life:
         return Response(
             to_json({**words, **self._meter.totals, **self._service.stats()}), media_type="application/json"
         )
-
-
-def server_config(app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn serves every service."""
-    return uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
-    )
 
 
 def _settle_memory() -> None:

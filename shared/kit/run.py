@@ -10,16 +10,15 @@ import structlog
 import uvloop
 
 from shared.contract.roster import ROSTER
-from shared.kit.clock import SystemClock
-from shared.kit.life import VERSION, Life, server_config
-from shared.kit.meter import Meter
+from shared.kit.life import Life
 from shared.kit.settings import SettingsError, Suite, load_suite
-from shared.kit.web import open_app
-from shared.kit.wiring import RealKit, wire
 
 
-def main(name: str, *, ready_fd: int | None = None) -> int:
-    """Live one service in this process; 0 after an orderly end. `ready_fd` gets one byte once it is ready."""
+def main(name: str, *, ready_fd: int | None = None, prepared: Life | None = None) -> int:
+    """Live one service in this process; 0 after an orderly end.
+
+    `ready_fd` gets one byte once it is ready. `prepared` is a life made before this process was forked.
+    """
 
     def on_ready() -> None:
         if ready_fd is not None:
@@ -28,7 +27,7 @@ def main(name: str, *, ready_fd: int | None = None) -> int:
     async def run() -> None:
         suite = load_suite()
         listener = _listen(suite, name)
-        await Life(name, suite).live(listener, on_ready)
+        await (prepared or Life(name, suite)).live(listener, on_ready)
 
     try:
         uvloop.run(run())
@@ -37,6 +36,15 @@ def main(name: str, *, ready_fd: int | None = None) -> int:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
     return 0
+
+
+def prepare(suite: Suite) -> dict[str, Life]:
+    """A life of every service, to be lived in processes forked from this one.
+
+    What building them loads, caches and makes is then shared instead of made in each, and what a service does not use
+    stays shared. `SettingsError` when a setting of one is wrong.
+    """
+    return {entry.name: Life(entry.name, suite) for entry in ROSTER}
 
 
 class _PortTaken(Exception):
@@ -54,17 +62,3 @@ def _listen(suite: Suite, name: str) -> socket.socket:
     listener.listen(1024)
     listener.setblocking(False)
     return listener
-
-
-def rehearse(suite: Suite) -> None:
-    """Build every service once and throw it away.
-
-    What building loads and caches is then shared by every process forked from here, instead of made in each.
-    """
-    for entry in ROSTER:
-        kit = RealKit(entry.name, suite, SystemClock(), Meter(entry.name), structlog.get_logger())
-        server_config(open_app(entry.name, VERSION, list(wire(entry.name, kit).serves), _nobody)).load()
-
-
-async def _nobody() -> None:
-    return None

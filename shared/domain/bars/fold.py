@@ -14,6 +14,7 @@ same bars a second time.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -242,8 +243,9 @@ def _fixed(column: NDArray[Any], kind: type[N]) -> NDArray[N]:
     return view
 
 
+@functools.cache
 def warm() -> None:
-    """Have everything compiled, or its machine code loaded, before the first tick waits for it."""
+    """Have everything compiled, or its machine code loaded, before the first tick waits for it. Once a process."""
     fold = BarFold(0)
     one = np.ones(1, np.int64)
     price = np.ones(1)
