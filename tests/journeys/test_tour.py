@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from shared.contract.roster import ROSTER
+from tests.conftest import IN_CI
 from tests.journeys.rig import CHECKOUT, Suite
 from tests.servers import is_open, wait_until
 
@@ -19,6 +21,8 @@ TOUR = re.search(r"<!-- tour -->\n```bash\n(.*?)```\n<!-- /tour -->", README, re
 
 
 def test_the_tour_runs_to_its_end(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.fail("the tour wants curl") if IN_CI else pytest.skip("the tour wants curl")
     assert TOUR is not None, "the README has a tour"
     taken = [entry.port for entry in ROSTER if is_open(entry.port)]
     assert not taken, f"the tour is run on the suite's own ports, and {taken} are taken; stop what runs there"
