@@ -44,7 +44,7 @@ class Version(Message):
 
 
 class Parked(Message):
-    """A message that could not be read or broke its handler, set aside whole for a person to look at."""
+    """A message that could not be read or broke its handler, set aside for a person to look at: its first 64 KiB."""
 
     service: str
     subject: str

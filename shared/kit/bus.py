@@ -73,7 +73,7 @@ class Bus(Protocol):
         ...
 
     async def park(self, heard: Heard[Any], error: Exception) -> None:
-        """Set a message aside, whole and counted, that cannot be read or handled."""
+        """Set a message aside, counted, that cannot be read or handled."""
         ...
 
 

@@ -28,6 +28,8 @@ Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Outgoing]]]
 
 PUBLISH_AT_ONCE_MAX = 256
 STRIKE_OFF_AFTER_S = 0.05
+UNSAID_MAX = 10_000
+"""With more than this in the outbox the service takes nothing new on; what is in hand may still add to it."""
 
 
 def _words(value: Message | str | bytes) -> str | bytes:
@@ -94,8 +96,15 @@ class Journal:
         return Transaction(self._owner)
 
     @property
+    def broken(self) -> str | None:
+        """Why the state must be recalled before anything is committed again, or None."""
+        return self._broken
+
+    @property
     def trouble(self) -> str | None:
-        """Why nothing can be committed just now, or None."""
+        """Why nothing new should be taken on just now, or None."""
+        if len(self._unsaid) > UNSAID_MAX:
+            return f"{len(self._unsaid)} committed messages wait for their stream to take them"
         return self._broken
 
     @property

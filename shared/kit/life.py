@@ -150,11 +150,11 @@ class Life:
         if self._recovering:
             raise Unavailable(f"{self.name} is recovering: {self._recovering}")
         if self._kit.touched("journal") and (trouble := self._kit.journal.trouble):
-            raise Unavailable(f"{self.name} is recovering: {trouble}")
+            raise Unavailable(f"{self.name} takes nothing on: {trouble}")
 
     async def _keep_consistent(self) -> None:
         while True:
-            if self._kit.touched("journal") and (trouble := self._kit.journal.trouble):
+            if self._kit.touched("journal") and (trouble := self._kit.journal.broken):
                 self._recovering = trouble
                 self._meter.count("recoveries")
                 self._log.warning("recovering", detail=trouble)

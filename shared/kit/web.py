@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from shared.contract.base import rfc3339
+from shared.contract.base import NAME_PATTERN, rfc3339
 from shared.contract.errors import Refused, Unavailable
 from shared.kit.clock import Clock
 from shared.kit.log import request_id
@@ -35,7 +35,7 @@ from shared.kit.service import Route
 BODY_BYTES_MAX = 256 * 1024
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=64)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=NAME_PATTERN)]
 """A handler's parameter of this type is the header of that name."""
 
 

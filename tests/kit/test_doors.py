@@ -135,6 +135,14 @@ async def test_a_good_order_is_taken_in_any_case_and_spelling(client: httpx.Asyn
     assert (order["symbol"], order["side"], order["price"], order["quantity"]) == ("BTCUSDT", "SELL", "10.5", "0.10")
 
 
+async def test_an_idempotency_key_that_could_break_a_key_is_refused(client: httpx.AsyncClient) -> None:
+    words = {"symbol": "BTCUSDT", "side": "BUY", "quantity": 1}
+    answer = await client.post("/orders", json=words, headers={"Idempotency-Key": "a b.>"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
 async def test_a_body_too_large_is_413_with_and_without_a_stated_length(client: httpx.AsyncClient) -> None:
     large = b"x" * (BODY_BYTES_MAX + 1)
 

@@ -11,7 +11,7 @@ from shared.contract.accounts import Position
 from shared.contract.errors import Unavailable
 from shared.contract.subjects import POSITION
 from shared.kit.fakes import FakeBus, FakeKit, FakeValkey
-from shared.kit.journal import Journal
+from shared.kit.journal import UNSAID_MAX, Journal
 
 LONG = Position(account="default", symbol="BTCUSDT", version=1)
 
@@ -87,3 +87,19 @@ async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
         await kit.journal.said()
 
     assert kit.bus.heard(POSITION) == [LONG]
+
+
+async def test_with_a_full_outbox_nothing_new_is_taken_on_until_it_was_said(kit: FakeKit) -> None:
+    kit.bus.away = True
+    transaction = kit.journal.transaction()
+    for n in range(UNSAID_MAX + 1):
+        transaction.say(POSITION, LONG, account="default", id=str(n))
+    await kit.journal.commit(transaction)
+    assert kit.journal.trouble == f"{UNSAID_MAX + 1} committed messages wait for their stream to take them"
+    assert kit.journal.broken is None, "nothing is in doubt"
+
+    kit.bus.away = False
+    await kit.journal.said()
+
+    assert kit.journal.trouble is None
+    await kit.journal.close()

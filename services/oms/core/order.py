@@ -22,7 +22,7 @@ def named(command: SubmitOrder, header: str | None, *, new_id: str) -> tuple[Sub
             "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
         )
     client_order_id = given or header or new_id
-    named = SubmitOrder.model_validate(command.model_dump() | {"client_order_id": client_order_id})
+    named = command.model_copy(update={"client_order_id": client_order_id})
     return named, order_id(command.account, client_order_id)
 
 
