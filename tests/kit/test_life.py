@@ -108,6 +108,7 @@ def test_a_service_shows_what_it_is_and_does(tmp_path: Path) -> None:
 def test_a_taken_port_stops_the_start_and_names_the_way_out(tmp_path: Path) -> None:
     with socket.socket() as taken:
         offset = free_offset()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # it may be lingering from an earlier suite
         taken.bind(("127.0.0.1", 8000 + offset))
         taken.listen()
         words = {"TRADE2026_PORT_OFFSET": str(offset), "TRADE2026_VAR": str(tmp_path)}
