@@ -1,8 +1,4 @@
-"""The order desk: takes orders in, keeps their state, and answers for it.
-
-What an order becomes is decided in `core`, in memory and in one step; it is then committed, and only then answered
-or said. A commit whose outcome is unknown makes the desk recall everything and start over (`recover`).
-"""
+"""The order desk: takes orders in and answers for them; what `core` decides is committed before it is said."""
 
 from __future__ import annotations
 
@@ -43,7 +39,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
             get("/positions/{account}", archive.positions),
             get("/accounts/{account}", archive.account),
         ),
-        every=(each(settings.ask_again_every_s, desk.ask_again),),
+        every=(each(settings.ask_again_every_s, desk.ask_again), each(1.0, desk.expire)),
         recovers=desk.recover,
         stats=desk.stats,
     )
@@ -98,7 +94,7 @@ class OrderDesk:
         """What the venue says of an order becomes the order's state, and its fill the account's."""
         order_id = report.order_id
         if order_id not in self._book.orders:
-            # Over and let go: the store knows it, and every fill it ever had. Its lane is ours while we look.
+            # Over and let go: the store knows it and its fills. Its lane is ours while we look.
             order = await self._store.order(report.account, order_id)
             if order is None:
                 raise LookupError(f"the venue speaks of order {order_id}, which was never committed here")
@@ -106,12 +102,10 @@ class OrderDesk:
         order = self._book.orders[order_id]
         fills = self._book.fills.setdefault(order_id, set())
         after, fill = core.apply(order, report, fills, at_ns=self._book.next_ns(self._kit.clock.now_ns()))
-        if after is order:
-            self._kit.meter.count("reports_repeated")
-            self._book.let_go(order_id)
-        else:
+        if after is not order:
             await self._keep(self._book.note(after, fill))
-            self._kit.meter.count("fills" if fill else "reports")
+        self._book.let_go(order_id)
+        self._kit.meter.count("fills" if fill else "reports" if after is not order else "reports_repeated")
 
     async def _keep(self, event: OrderEvent, command: Command | None = None, verdict: Verdict | None = None) -> None:
         await self._store.keep(event, command, verdict)
@@ -129,8 +123,14 @@ class OrderDesk:
                 await self._keep(self._book.note(core.doubt(order, at_ns=now_ns)))
             await self._kit.bus.say(subjects.ORDER_NEW, core.route(order))
 
+    async def expire(self) -> None:
+        """End the orders whose day is over."""
+        now_ns = self._kit.clock.now_ns()
+        for order in core.overdue(self._book.orders.values(), now_ns=now_ns):
+            await self._keep(self._book.note(core.expire(order, at_ns=now_ns)), core.cancel_of(order))
+
     async def recover(self) -> None:
-        """The book as it was last committed. It replaces the old one in one step, with all that was only decided."""
+        """The book as it was last committed; it replaces in one step what was only decided."""
         book = self._book.blank()
         for account in await self._store.accounts():
             book.restore(await self._store.balance(account), await self._store.positions(account))

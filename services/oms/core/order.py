@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from shared.contract.errors import Conflict, Refused
-from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder
+from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder, TimeInForce
 from shared.contract.risk import RiskCheck, Verdict
 from shared.domain.identity import order_id
 from shared.domain.ledger import average_fill_price
@@ -88,6 +88,26 @@ def ask_to_cancel(order: Order, *, at_ns: int) -> Order:
     return _moved(order, OrderStatus.PENDING_CANCEL, at_ns=at_ns)
 
 
+DAY_IS_OVER = "its day is over"
+DAY_NS = 86_400_000_000_000
+
+
+def overdue(orders: Iterable[Order], *, now_ns: int) -> list[Order]:
+    """DAY orders of an earlier day than today, UTC, that nobody has asked to cancel yet."""
+    return [
+        order
+        for order in orders
+        if order.time_in_force is TimeInForce.DAY
+        and order.created_ns // DAY_NS < now_ns // DAY_NS
+        and order.status in OPEN - {OrderStatus.PENDING_CANCEL}
+    ]
+
+
+def expire(order: Order, *, at_ns: int) -> Order:
+    """The order on its way out because its day is over; once the venue has let it go, it is EXPIRED."""
+    return _moved(order, OrderStatus.PENDING_CANCEL, at_ns=at_ns, reason=DAY_IS_OVER)
+
+
 def cancel_of(order: Order) -> CancelOrder:
     """What the venue is asked."""
     return CancelOrder(account=order.account, order_id=order.order_id, venue=order.venue)
@@ -145,7 +165,8 @@ def apply(order: Order, report: Report, fills_known: Collection[str], *, at_ns: 
     status = _believed(order, report)
     if status is order.status and fill is None:
         return order, None
-    reason = report.reason if status in TERMINAL and report.reason else order.reason
+    told = status in TERMINAL and status is not OrderStatus.EXPIRED and report.reason
+    reason = report.reason if told else order.reason
     return _moved(order, status, at_ns=at_ns, reason=reason), fill
 
 
@@ -170,6 +191,8 @@ def _believed(order: Order, report: Report) -> OrderStatus:
         claimed = OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.WORKING
     if order.status is OrderStatus.PENDING_CANCEL and claimed in OPEN:
         return OrderStatus.PENDING_CANCEL
+    if claimed is OrderStatus.CANCELED and order.reason == DAY_IS_OVER:
+        claimed = OrderStatus.EXPIRED
     if claimed is OrderStatus.WORKING and order.filled_quantity:
         claimed = OrderStatus.PARTIALLY_FILLED
     return claimed if claimed is not order.status and may(order.status, claimed) else order.status

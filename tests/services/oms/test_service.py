@@ -258,7 +258,7 @@ async def test_cancelling_an_unknown_order_is_not_found(desk: Desk) -> None:
 async def test_a_silent_venue_is_told_again_and_the_order_says_unknown(desk: Desk) -> None:
     order = (await desk.submit()).body
     await desk.said(subjects.ORDER_NEW)
-    [again] = desk.service.every
+    again, _ = desk.service.every
     desk.kit.clock.advance(6)  # type: ignore[attr-defined]
     await again.handler()
 
@@ -266,6 +266,24 @@ async def test_a_silent_venue_is_told_again_and_the_order_says_unknown(desk: Des
     assert (await desk.get("/orders/{order_id}", order.order_id)).status is OrderStatus.PENDING_UNKNOWN
     await desk.report(order, "WORKING")
     assert (await desk.get("/orders/{order_id}", order.order_id)).status is OrderStatus.WORKING
+
+
+async def test_a_day_order_expires_when_its_day_is_over_and_others_do_not(desk: Desk) -> None:
+    day = (await desk.submit("day", time_in_force="DAY")).body
+    stays = (await desk.submit("gtc", time_in_force="GTC")).body
+    _, expire = desk.service.every
+    await expire.handler()
+    assert await desk.said(subjects.ORDER_CANCEL) == [], "not yet"
+
+    desk.kit.clock.advance(86_400)  # type: ignore[attr-defined]
+    await expire.handler()
+    await expire.handler()
+    assert [cancel.order_id for cancel in await desk.said(subjects.ORDER_CANCEL)] == [day.order_id]
+    await desk.report(day, "CANCELED")
+
+    gone = await desk.get("/orders/{order_id}", day.order_id)
+    assert (gone.status, gone.reason) == (OrderStatus.EXPIRED, "its day is over")
+    assert (await desk.get("/orders/{order_id}", stays.order_id)).status is OrderStatus.ACCEPTED
 
 
 async def test_orders_are_listed_newest_first_page_by_page(desk: Desk) -> None:
