@@ -73,7 +73,7 @@ class Bus(Protocol):
         ...
 
     async def park(self, heard: Heard[Any], error: Exception) -> None:
-        """Set a message aside, counted, that cannot be read or handled."""
+        """Set a message aside, counted, that cannot be read or handled; Unavailable when that could not be done."""
         ...
 
 
@@ -210,8 +210,7 @@ class NatsBus:
         await self.park_raw(heard.address, payload, error)
 
     async def park_raw(self, address: str, payload: bytes, error: Exception) -> None:
-        """Set raw words aside on `ops.parked.<service>`."""
-        self._meter.count("parked", subject=address.split(".", maxsplit=1)[0])
+        """Set raw words aside on `ops.parked.<service>`. Unavailable: not done, so do not acknowledge them."""
         self._log.error("parked", subject=address, error=repr(error)[:500])
         parked = Parked(
             service=self._service,
@@ -220,8 +219,8 @@ class NatsBus:
             payload=payload[:65536].decode("utf-8", "backslashreplace"),
             at_ns=self._clock.now_ns(),
         )
-        with contextlib.suppress(Unavailable):
-            await self.store(PARKED.address(parked), parked.encode(), None)
+        await self.store(PARKED.address(parked), parked.encode(), None)
+        self._meter.count("parked", subject=address.split(".", maxsplit=1)[0])
 
     def _check(self, subject: Subject[Any] | Question[Any]) -> None:
         if self._may_say is not None and subject.pattern not in self._may_say:

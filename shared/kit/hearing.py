@@ -127,8 +127,12 @@ class Hearing:
             self._log.info("refused", subject=message.subject, code=error.code, detail=error.detail)
             self._meter.count("messages_refused")
         except Exception as error:
-            await self._bus.park_raw(message.subject, message.data, error)
             self._log.exception("handler_failed", subject=message.subject)
+            try:
+                await self._bus.park_raw(message.subject, message.data, error)
+            except Unavailable as unavailable:
+                await self._hand_back(message, unavailable)
+                return
         finally:
             request_id.reset(token)
         elapsed_s = (self._clock.monotonic_ns() - started_ns) / 1e9
@@ -195,10 +199,21 @@ class Hearing:
             except Exception as error:
                 self._log.exception("handler_failed", subjects=[s.pattern for s in row.subjects])
                 if len(heard) == 1 or isinstance(row, Follow):
-                    for one in heard:
-                        await self._bus.park(one, error)
-                    return True
+                    return await self._park_all(heard, error, insist=isinstance(row, Follow))
                 return all([await self._handle_list(row, [one]) for one in heard])
+        return True
+
+    async def _park_all(self, heard: list[Heard[Any]], error: Exception, *, insist: bool) -> bool:
+        """True once all are set aside; what is followed does not come again, so it is insisted on."""
+        for one in heard:
+            while True:
+                try:
+                    await self._bus.park(one, error)
+                    break
+                except Unavailable:
+                    if not insist:
+                        return False
+                    await asyncio.sleep(0.2)
         return True
 
     def _heard(self, row: Batch | Follow, message: Msg) -> Heard[Any]:
@@ -285,5 +300,8 @@ class Hearing:
         if not acknowledge:
             self._meter.count("watched_unreadable", subject=message.subject.split(".", maxsplit=1)[0])
             return
-        await self._bus.park_raw(message.subject, message.data, error)
+        try:
+            await self._bus.park_raw(message.subject, message.data, error)
+        except Unavailable:
+            return  # not acknowledged, so it comes again
         await self._reply(message.reply, b"+ACK")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -55,13 +54,6 @@ class Kit:
     def instruments(self) -> Mapping[str, Instrument]:
         """config/instruments.yaml by symbol."""
         return load_instruments(self.suite)
-
-    @cached_property
-    def directory(self) -> Path:
-        """The service's own folder under the suite's state."""
-        path = self.suite.var / self.name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
 
     def new_id(self) -> str:
         """An id nobody else has."""

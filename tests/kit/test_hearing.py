@@ -159,6 +159,29 @@ async def test_a_message_that_cannot_be_read_is_parked_and_counted(rig: Rig, pay
     await eventually(lambda: rig.meter.totals.get("parked") == 1)
 
 
+async def test_a_message_that_could_not_be_parked_is_not_acknowledged_but_heard_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    park = rig.bus.park_raw
+
+    async def away_at_first(address: str, payload: bytes, error: Exception) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Unavailable("no room")
+        await park(address, payload, error)
+
+    async def hear(_message: Position) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(rig.bus, "park_raw", away_at_first)
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+    await rig.bus.say(POSITION, position(1))
+
+    await eventually(lambda: rig.meter.totals.get("parked") == 1)
+    assert len(tries) == 3
+
+
 async def test_a_killed_server_costs_nothing_that_was_said(rig: Rig, own_nats: Server) -> None:
     heard: set[int] = set()
 
