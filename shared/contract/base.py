@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -99,5 +100,9 @@ Nanos = Annotated[int, Field(ge=0, lt=2**63)]
 def rfc3339(at_ns: int) -> str:
     """A time for people: RFC 3339 UTC with `Z`, whole seconds or up to nine digits."""
     seconds, nanos = divmod(at_ns, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{nanos:09d}".rstrip("0").rstrip(".") + "Z"
+    return f"{_second(seconds)}.{nanos:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+@lru_cache(64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -101,6 +101,21 @@ def venue_open(account: str) -> str:
     return f"paper_open:{{{account}}}"
 
 
+def venue_fills(account: str, order_id: str) -> str:
+    """List of a venue's reports that brought a fill of an order, oldest first, JSON; none for one filled at once."""
+    return f"paper_fills:{{{account}}}:{order_id}"
+
+
+def venue_trades(account: str) -> str:
+    """Sorted set of the order ids that a venue has filled anything of, by the latest fill (µs)."""
+    return f"paper_trades:{{{account}}}"
+
+
+def venue_mode(venue: str) -> str:
+    """JSON of how far orders for a venue go, as set by hand; absent means that of the configuration."""
+    return f"venue_mode:{venue}"
+
+
 def bars(interval: str, venue: str, symbol: str) -> str:
     """Hash: start_ns → JSON of the bar; the most recent ones."""
     return f"bars:{interval}:{venue}:{symbol}"
@@ -129,3 +144,73 @@ def positions(account: str) -> str:
 def order_fills(account: str, order_id: str) -> str:
     """Set of the fill ids applied to an order."""
     return f"order_fills:{{{account}}}:{order_id}"
+
+
+def epoch(account: str) -> str:
+    """Which life of risk may approve orders of an account; an approval of another life is void."""
+    return f"epoch:{{{account}}}"
+
+
+def entries(account: str) -> str:
+    """List of an account's double entries, oldest first, JSON."""
+    return f"entries:{{{account}}}"
+
+
+def strategies(account: str) -> str:
+    """Set of the strategies that have traded in an account."""
+    return f"strategies:{{{account}}}"
+
+
+def strategy_position(account: str, strategy: str, symbol: str) -> str:
+    """JSON of a strategy's own share of a position."""
+    return f"strategy_position:{{{account}}}:{strategy}:{symbol}"
+
+
+def strategy_positions(account: str, strategy: str) -> str:
+    """Set of the symbols in which a strategy has a share."""
+    return f"strategy_positions:{{{account}}}:{strategy}"
+
+
+def group(account: str, group: str) -> str:
+    """Set of the order ids of one bracket or OCO pair."""
+    return f"group:{{{account}}}:{group}"
+
+
+def release(account: str, order_id: str) -> str:
+    """JSON of a second person's release of an order that is over a soft limit."""
+    return f"release:{{{account}}}:{order_id}"
+
+
+def baseline(scope: str) -> str:
+    """JSON of what losses of a scope are measured from."""
+    return f"baseline:{scope}"
+
+
+def lifted(scope: str) -> str:
+    """When a kill of the scope was last lifted (ns); a kill set before that is old news."""
+    return f"lifted:{scope}"
+
+
+def disabled(scope: str, symbol: str) -> str:
+    """JSON of a strategy or account that may not go on by itself in a symbol."""
+    return f"disabled:{scope}:{symbol}"
+
+
+def limits_history(scope: str) -> str:
+    """List of every version of a scope's limits, oldest first, JSON."""
+    return f"limits_history:{scope}"
+
+
+def kept(owner: str) -> str:
+    """Set of the keys that a service keeps besides those of its accounts, so that nobody need search for them."""
+    return f"kept:{owner}"
+
+
+def reconciled(account: str) -> str:
+    """Hash: venue → JSON of how far the account has been reconciled with it."""
+    return f"reconciled:{{{account}}}"
+
+
+def tally(account: str) -> str:
+    """JSON of what the account's fills add up to, by venue, up to one of them."""
+    return f"tally:{{{account}}}"

@@ -158,7 +158,11 @@ class Bar(Message):
 
 
 class Instrument(Message):
-    """What may be traded and in which steps. `price_tick` and `lot` divide every price and quantity exactly."""
+    """What may be traded and in which steps. `price_tick` and `lot` divide every price and quantity exactly.
+
+    `multiplier` is how many units of `currency` one unit of quantity is worth at a price of 1. `calendar` is `24/7` or
+    the market's code (ISO 10383, `XNYS`). `average_daily_volume` in units of quantity; None when nobody stated it.
+    """
 
     symbol: Symbol
     price_tick: Price
@@ -168,3 +172,5 @@ class Instrument(Message):
     notional_min: Amount = Decimal(0)
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
     multiplier: Price = Decimal(1)
+    calendar: str = Field(default="24/7", pattern=r"^(24/7|[A-Z0-9_]{2,12})$")
+    average_daily_volume: Quantity | None = None

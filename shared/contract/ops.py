@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.contract.base import Message, Nanos, Word
+from shared.contract.base import Account, Message, Name, Nanos, Word
 
 
 class ServiceState(Word):
@@ -50,4 +50,15 @@ class Parked(Message):
     subject: str
     error: str = Field(max_length=2000)
     payload: str
+    at_ns: Nanos
+
+
+class Alert(Message):
+    """Something a person should look at. `code` is stable; `about` names the thing."""
+
+    service: Name
+    code: str
+    account: Account | None = None
+    about: str = ""
+    message: str
     at_ns: Nanos

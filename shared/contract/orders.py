@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from shared.contract.accounts import Balance, Position
 from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
@@ -21,17 +21,52 @@ class Side(Word):
 
 
 class OrderType(Word):
+    """The last three wait here, unknown to the venue, until the market reaches their stop."""
+
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+
+
+PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+"""These carry a limit price."""
+
+STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
+"""These become a market or a limit order once triggered."""
 
 
 class TimeInForce(Word):
-    """How long an order stands: until cancelled, for the day, at once or not at all, wholly at once or not at all."""
+    """How long an order stands.
+
+    Until cancelled, for the session, at once or not at all, wholly at once or not at all, until a stated time.
+    """
 
     GTC = "GTC"
     DAY = "DAY"
     IOC = "IOC"
     FOK = "FOK"
+    GTD = "GTD"
+
+
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+"""These never rest."""
+
+Trail = Annotated[str, Field(pattern=r"^\d{1,18}(\.\d{1,12})?%?$")]
+"""How far a trailing stop follows the market: a distance in price (`250`) or a share of it (`1.5%`)."""
+
+
+class Role(Word):
+    """What an order is to the others of its group.
+
+    The exits of a bracket wait for its entry and are sized by what it filled. Exits cancel one another, and so do legs:
+    what one of them fills is taken off the others.
+    """
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+    LEG = "LEG"
 
 
 class OrderStatus(Word):
@@ -50,20 +85,30 @@ class OrderStatus(Word):
     PENDING_UNKNOWN = "PENDING_UNKNOWN"
 
 
-class SubmitOrder(Message):
-    """A client's intent. `type` and `order_type` are one field; when both come, `order_type` wins."""
+class Terms(Message):
+    """What a client wants of an order, apart from whose it is and in which group it stands."""
 
-    account: Account = "default"
-    client_order_id: Name | None = None
     symbol: Symbol
     side: Side
     order_type: OrderType = OrderType.MARKET
     quantity: Quantity
     price: Price | None = None
+    stop_price: Price | None = None
+    trail: Trail | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    post_only: bool = False
     venue: Venue = "paper"
     strategy: Name | None = None
     metadata: dict[str, str] = Field(default_factory=dict, max_length=32)
+
+
+class SubmitOrder(Terms):
+    """A client's intent. `type` and `order_type` are one field; when both come, `order_type` wins."""
+
+    account: Account = "default"
+    client_order_id: Name | None = None
+    expire_at: AwareDatetime | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,34 +121,70 @@ class SubmitOrder(Message):
         return words
 
     @model_validator(mode="after")
-    def _priced(self) -> SubmitOrder:
-        if self.order_type is OrderType.LIMIT and self.price is None:
-            raise ValueError("price: a LIMIT order needs a price")
-        if self.order_type is OrderType.MARKET and self.price is not None:
-            raise ValueError("price: a MARKET order takes no price; use LIMIT")
+    def _consistent(self) -> SubmitOrder:
+        for field, wanted, why in (
+            ("price", self.order_type in PRICED, f"a {self.order_type} order"),
+            ("stop_price", self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT), f"a {self.order_type} order"),
+            ("trail", self.order_type is OrderType.TRAILING_STOP, f"a {self.order_type} order"),
+            ("expire_at", self.time_in_force is TimeInForce.GTD, f"time_in_force {self.time_in_force}"),
+        ):
+            if wanted is (getattr(self, field) is None):
+                raise ValueError(f"{field}: {why} {'needs one' if wanted else 'takes none'}")
+        if self.post_only and (self.order_type is not OrderType.LIMIT or self.time_in_force in AT_ONCE):
+            raise ValueError("post_only: only a LIMIT order that may rest (GTC, DAY, GTD) can be post_only")
+        if self.trail is not None and not Decimal(self.trail.rstrip("%")):
+            raise ValueError("trail: must be more than nothing")
         return self
 
 
-class Order(Message):
-    """An order as last committed. `version` counts commits from 1; `leaves` is what may still fill."""
+class ReplaceRequest(Message):
+    """What a client wants changed of an order that is still open; what is None stays. At least one field."""
+
+    price: Price | None = None
+    quantity: Quantity | None = None
+    stop_price: Price | None = None
+    trail: Trail | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> ReplaceRequest:
+        if not self.model_fields_set:
+            raise ValueError("price: give at least one of price, quantity, stop_price, trail")
+        return self
+
+
+class Replacement(Message):
+    """New terms on their way to the venue. `number` counts an order's replacements from 1."""
+
+    number: int
+    price: Price | None
+    quantity: Quantity
+
+
+class Order(Terms):
+    """An order as last committed. `version` counts commits from 1; `leaves` is what may still fill.
+
+    `stop_price` of a trailing stop follows the market. `triggered_ns` is when a stop became live, 0 before. `group` is
+    the id that the orders of a bracket or an OCO pair share. `replacing` are terms that the venue has not confirmed
+    yet, `replacements` how many were ever asked for. `leaving` says why it was asked to end ("" while nobody asked).
+    `pair_quantity` is what the legs of an OCO pair may fill together.
+    """
 
     order_id: str
     account: Account
     client_order_id: str
-    symbol: Symbol
-    side: Side
-    order_type: OrderType
-    quantity: Quantity
-    price: Price | None
-    time_in_force: TimeInForce
-    venue: Venue
-    strategy: str | None = None
-    metadata: dict[str, str] = Field(default_factory=dict)
+    expire_ns: Nanos | None = None
+    group: str | None = None
+    role: Role | None = None
     status: OrderStatus
     filled_quantity: Amount = Decimal(0)
     average_fill_price: Amount | None = None
     fees: Amount = Decimal(0)
     reason: str = ""
+    triggered_ns: Nanos = 0
+    replacing: Replacement | None = None
+    replacements: int = 0
+    leaving: str = ""
+    pair_quantity: Quantity | None = None
     version: int = 1
     created_ns: Nanos
     updated_ns: Nanos
@@ -112,9 +193,22 @@ class Order(Message):
     def leaves(self) -> Decimal:
         return self.quantity - self.filled_quantity
 
+    @property
+    def held(self) -> bool:
+        """Whether it waits here for its stop, unknown to the venue."""
+        return self.order_type in STOPPED and not self.triggered_ns
+
+    @property
+    def external(self) -> bool:
+        """Whether other hands sent it, at the venue. No client can name an order like this: the colon is not theirs."""
+        return self.client_order_id.startswith("venue:")
+
 
 class RouteOrder(Message):
-    """Approved by risk and committed: the venue may work this. Idempotent by `order_id`."""
+    """Approved by risk and committed: the venue may work this. Idempotent by `order_id`.
+
+    A stop that was triggered arrives as the MARKET or LIMIT order it became.
+    """
 
     account: Account
     order_id: str
@@ -124,7 +218,20 @@ class RouteOrder(Message):
     quantity: Quantity
     price: Price | None
     time_in_force: TimeInForce
+    post_only: bool = False
     venue: Venue
+    strategy: str | None = None
+
+
+class ReplaceOrder(Message):
+    """New terms for an order that the venue works. Idempotent by `order_id` and `number`."""
+
+    account: Account
+    order_id: str
+    venue: Venue = "paper"
+    number: int
+    price: Price | None
+    quantity: Quantity
 
 
 class CancelOrder(Message):
@@ -135,12 +242,16 @@ class CancelOrder(Message):
     venue: Venue = "paper"
 
 
-Command = RouteOrder | CancelOrder
+Command = RouteOrder | CancelOrder | ReplaceOrder
 """What the oms tells a venue."""
 
 
 class VenueFill(Message):
-    """One execution, as the venue tells it; `execution_id` is unique at the venue for ever."""
+    """One execution, as the venue tells it; `execution_id` is unique at the venue for ever.
+
+    `fee` is in the currency of the symbol. A venue that took it in another asset is quoted by `fee_asset` and
+    `fee_charged`.
+    """
 
     execution_id: str
     price: Price
@@ -148,12 +259,17 @@ class VenueFill(Message):
     fee: Amount
     event_ns: Nanos
     maker: bool = False
+    fee_asset: str = ""
+    fee_charged: Amount = Decimal(0)
 
 
 class Report(Message):
     """What a venue says of an order: its state there, and at most one fill.
 
     `sequence` counts the venue's reports on this order from 1. `cumulative_quantity` is the sum of all fills so far.
+    `replaced` is the number of the last replacement that took effect, with the `price` and `quantity` that now stand;
+    `refused` that of the last one that did not. `received_ns` and `sent_ns` say when the gateway had the command from
+    us and when it had passed it on; `event_ns` is the venue's own time.
     """
 
     account: Account
@@ -164,11 +280,18 @@ class Report(Message):
     cumulative_quantity: Amount
     fill: VenueFill | None = None
     reason: str = ""
+    replaced: int = 0
+    refused: int = 0
+    price: Price | None = None
+    quantity: Quantity | None = None
+    venue_order_id: str = ""
+    received_ns: Nanos = 0
+    sent_ns: Nanos = 0
     event_ns: Nanos
 
 
 class Fill(Message):
-    """One execution of ours, as committed by the oms exactly once."""
+    """One execution of ours, as committed by the oms exactly once. Its fee is told as a `VenueFill` tells it."""
 
     fill_id: str
     account: Account
@@ -180,6 +303,8 @@ class Fill(Message):
     fee: Amount
     venue: Venue
     maker: bool
+    fee_asset: str = ""
+    fee_charged: Amount = Decimal(0)
     strategy: str | None = None
     event_ns: Nanos
     committed_ns: Nanos
@@ -188,11 +313,14 @@ class Fill(Message):
 class OrderEvent(Message):
     """The order after a committed change, with the fill that caused it and the account as it stood then.
 
-    They travel together so that a hearer never sees an order's leaves shrink before its position grows.
+    They travel together so that a hearer never sees an order's leaves shrink before its position grows. `report` is
+    the venue's message that led to the change, `strategy_position` the strategy's own share of the position.
     """
 
     account: Account
     order: Order
     fill: Fill | None = None
+    report: Report | None = None
     position: Position | None = None
+    strategy_position: Position | None = None
     balance: Balance | None = None

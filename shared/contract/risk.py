@@ -7,11 +7,15 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Word
+from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
 
 
 class Outcome(Word):
+    """PEND: over a soft limit; a second person may let it through. WARN: noted, and nothing more."""
+
     PASS = "PASS"
+    WARN = "WARN"
+    PEND = "PEND"
     FAIL = "FAIL"
 
 
@@ -27,16 +31,30 @@ class RuleResult(Message):
 
 
 class RiskCheck(Message):
-    """An order's intent. With `reserve` the worst case is set aside under `order_id` before the answer is given."""
+    """An order's intent. With `reserve` the worst case is set aside under `order_id` before the answer is given.
+
+    `replaces`: these are new terms for the order of that id, which is set aside already; `quantity` is its new whole,
+    `filled_quantity` what it has filled of it. Of the orders of one `group` no more than the largest can fill.
+    """
 
     account: Account = "default"
     order_id: str | None = None
     symbol: Symbol
     side: str = Field(pattern="^(BUY|SELL)$")
-    order_type: str = Field(default="LIMIT", pattern="^(MARKET|LIMIT)$")
+    order_type: str = Field(default="LIMIT", pattern="^(MARKET|LIMIT|STOP|STOP_LIMIT|TRAILING_STOP)$")
     quantity: Quantity
+    filled_quantity: Amount = Decimal(0)
     price: Price | None = None
+    stop_price: Price | None = None
+    trail: str | None = None
+    time_in_force: str = "GTC"
+    expire_ns: Nanos | None = None
+    reduce_only: bool = False
+    post_only: bool = False
+    venue: Venue = "paper"
     strategy: Name | None = None
+    group: str | None = None
+    replaces: bool = False
     reserve: bool = False
 
     @model_validator(mode="before")
@@ -50,15 +68,15 @@ class RiskCheck(Message):
             words.pop("type", None)
         if words.get("order_type") is None:
             words["order_type"] = "LIMIT" if words.get("price") is not None else "MARKET"
-        for field in ("side", "order_type"):
+        for field in ("side", "order_type", "time_in_force"):
             if isinstance(words.get(field), str):
                 words[field] = words[field].upper()
         return words
 
     @model_validator(mode="after")
     def _consistent(self) -> RiskCheck:
-        if self.order_type == "LIMIT" and self.price is None:
-            raise ValueError("price: a LIMIT order needs a price")
+        if self.order_type in ("LIMIT", "STOP_LIMIT") and self.price is None:
+            raise ValueError(f"price: a {self.order_type} order needs a price")
         if self.reserve and not self.order_id:
             raise ValueError("order_id: a reservation is made under an order_id")
         return self
@@ -74,31 +92,89 @@ class RiskLevel(Word):
     BREACHED = "BREACHED"
 
 
-class Verdict(Message):
-    """The answer: approved or not, under which code, and every rule that was looked at.
+class Reservation(Message):
+    """The worst case of one order set aside: what may still fill, and the price it is taken to fill at.
 
-    An approval with a reservation must be committed by the asker before `valid_until_ns`.
+    Committed by the oms together with the order, shrunk with its fills, dropped with its end.
+    """
+
+    account: Account
+    order_id: str
+    symbol: Symbol
+    side: str
+    quantity: Quantity
+    price: Price
+    strategy: str | None = None
+    group: str | None = None
+    reserved_ns: Nanos
+
+
+class Ruling(Message):
+    """A verdict without its findings: approved or not, and under which code.
+
+    `pending`: not approved, but a second person may release it. An approval comes with the reservation to commit
+    together with the order, before `valid_until_ns`, and only while the account's key of that name still holds
+    `epoch`: risk changes it when it begins anew, and what it had approved before is void.
     """
 
     approved: bool
+    pending: bool = False
     code: str = ""
     reason: str = ""
-    rules: tuple[RuleResult, ...]
     risk_level: RiskLevel
     elapsed_us: int = 0
     valid_until_ns: Nanos = 0
+    epoch: str = ""
+    reservation: Reservation | None = None
+
+
+class Verdict(Ruling):
+    """The answer, with every rule that was looked at."""
+
+    rules: tuple[RuleResult, ...]
 
 
 class Limits(Message):
-    """What one account may do in one symbol (`*`: any other). An unset limit is 0: nothing passes.
+    """What one scope may do at most. None: this scope says nothing of it; a limit that no scope in reach sets is 0.
 
-    Quantities in base units, money in the account's currency, ages in seconds.
+    Quantities in units of the symbol, money in the account's currency, fractions of 1, windows are risk's settings.
+    `soft` are lower limits: over one of them an order waits for a second person instead of being denied. The week's
+    loss alone need not be limited.
     """
 
-    order_quantity_max: Amount = Decimal(0)
-    order_notional_max: Amount = Decimal(0)
-    long_quantity_max: Amount = Decimal(0)
-    short_quantity_max: Amount = Decimal(0)
+    order_quantity_max: Amount | None = None
+    order_notional_max: Amount | None = None
+    order_volume_fraction_max: Amount | None = None
+    long_quantity_max: Amount | None = None
+    short_quantity_max: Amount | None = None
+    gross_notional_max: Amount | None = None
+    net_notional_max: Amount | None = None
+    concentration_fraction_max: Amount | None = None
+    leverage_max: Amount | None = None
+    open_orders_max: Amount | None = None
+    open_notional_max: Amount | None = None
+    collar_aggressive_fraction_max: Amount | None = None
+    collar_passive_fraction_max: Amount | None = None
+    messages_per_s_max: Amount | None = None
+    cancels_per_s_max: Amount | None = None
+    orders_per_trade_max: Amount | None = None
+    executions_max: Amount | None = None
+    loss_max: Amount | None = None
+    week_loss_max: Amount | None = None
+    drawdown_max: Amount | None = None
+    soft: Limits | None = None
+
+
+class Permission(Message):
+    """Whoever is named here may trade the symbols named here; `*` is any. An order without a strategy is strategy `-`.
+
+    Selling short takes `short` as well as a limit above 0.
+    """
+
+    accounts: tuple[str, ...] = ("*",)
+    strategies: tuple[str, ...] = ("*",)
+    symbols: tuple[str, ...] = ("*",)
+    short: bool = False
 
 
 class TradingState(Word):
@@ -109,25 +185,27 @@ class TradingState(Word):
     HALTED = "HALTED"
 
 
-class Reservation(Message):
-    """The worst case of one order set aside: what may still fill, and the money it may cost."""
-
-    account: Account
-    order_id: str
-    symbol: Symbol
-    side: str
-    quantity: Quantity
-    price: Price
-    strategy: str | None = None
-    reserved_ns: Nanos
-
-
 class Kill(Message):
-    """A scope in which nothing new is let out: `firm`, or `account.`, `strategy.`, `venue.`, `symbol.` and a name."""
+    """A scope in which nothing new is let out: `firm`, or `account.`, `strategy.`, `venue.`, `symbol.` and a name.
+
+    Not `active`: it has been lifted, by an `actor` other than the one who set it.
+    """
 
     scope: str = Field(pattern=r"^(firm|(account|strategy|venue|symbol)\.[A-Za-z0-9_-]{1,64})$")
     reason: str = Field(min_length=1, max_length=200)
+    actor: Name = "unnamed"
+    active: bool = True
     at_ns: Nanos = 0
+
+
+class Release(Message):
+    """A second person lets through an order that is over a soft limit, for a short time."""
+
+    account: Account
+    order_id: str
+    actor: Name
+    reason: str = Field(min_length=1, max_length=200)
+    until_ns: Nanos
 
 
 class RiskAlert(Message):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from shared.contract.accounts import Position
 from shared.contract.base import Message
+from shared.contract.judgement import Judgement
 from shared.contract.market import Bar, Feed, Frame, Quote, Tick
-from shared.contract.ops import Parked
-from shared.contract.orders import CancelOrder, Fill, OrderEvent, Report, RouteOrder
-from shared.contract.risk import RiskAlert, RiskCheck, Verdict
+from shared.contract.ops import Alert, Parked
+from shared.contract.orders import CancelOrder, Fill, OrderEvent, ReplaceOrder, Report, RouteOrder
+from shared.contract.risk import Kill, Release, RiskAlert, RiskCheck
+from shared.contract.venue import Statement, StatementRequest
 
 M = TypeVar("M", bound=Message)
 
@@ -39,7 +42,9 @@ DAY_S = 86_400
 TICKS = Stream("TICKS", ("ticks.>", "frames.>", "quotes.>"), 4 * GIB, 6 * 3600, "old")
 BARS = Stream("BARS", ("ohlcv.>",), 1 * GIB, 7 * DAY_S, "old")
 ORDERS = Stream("ORDERS", ("orders.>", "fills.>", "positions.>"), 4 * GIB, 7 * DAY_S, "new")
-OPS = Stream("OPS", ("risk.alert", "alerts.>", "audit.>", "ops.>"), 256 << 20, 30 * DAY_S, "old")
+OPS = Stream(
+    "OPS", ("risk.alert", "risk.kill", "risk.release", "alerts.>", "audit.>", "ops.>"), 256 << 20, 30 * DAY_S, "old"
+)
 
 STREAMS = (TICKS, BARS, ORDERS, OPS)
 
@@ -55,7 +60,7 @@ class Subject(Generic[M]):
     def __post_init__(self) -> None:
         assert set(self.blanks) <= set(self.message.model_fields), f"{self.pattern}: a blank without a field"
 
-    @property
+    @cached_property
     def blanks(self) -> tuple[str, ...]:
         return tuple(re.findall(r"{(\w+)}", self.pattern))
 
@@ -95,16 +100,21 @@ BAR = Subject("ohlcv.{interval}.{symbol}", Bar, BARS)
 
 ORDER_NEW = Subject("orders.{account}.new", RouteOrder, ORDERS)
 ORDER_CANCEL = Subject("orders.{account}.cancel", CancelOrder, ORDERS)
+ORDER_REPLACE = Subject("orders.{account}.replace", ReplaceOrder, ORDERS)
 ORDER_REPORT = Subject("orders.{account}.report", Report, ORDERS)
 ORDER_EVENT = Subject("orders.{account}.event", OrderEvent, ORDERS)
 FILL = Subject("fills.{account}", Fill, ORDERS)
 POSITION = Subject("positions.{account}", Position, ORDERS)
 
 RISK_ALERT = Subject("risk.alert", RiskAlert, OPS)
+RISK_KILL = Subject("risk.kill", Kill, OPS)
+RISK_RELEASE = Subject("risk.release", Release, OPS)
 PARKED = Subject("ops.parked.{service}", Parked, OPS)
+ALERT = Subject("alerts.{service}", Alert, OPS)
 
-HEARD_OUTSIDE = (RISK_ALERT, PARKED, POSITION)
+HEARD_OUTSIDE = (RISK_ALERT, ALERT, PARKED, FILL, POSITION)
 """Said for people and for services outside this roster."""
 
 
-RISK_CHECK = Question("risk.check", RiskCheck, Verdict)
+RISK_CHECK = Question("risk.check", RiskCheck, Judgement)
+VENUE_STATEMENT = Question("venue.statement", StatementRequest, Statement)

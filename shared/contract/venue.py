@@ -1,15 +1,64 @@
-"""An order as the paper venue remembers it."""
+"""What a venue remembers: the paper venue's orders, and the statements by which the books are reconciled."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from shared.contract.base import Account, Amount, Message, Nanos
-from shared.contract.orders import OrderStatus, OrderType, Report, RouteOrder, Side
+from pydantic import Field
+
+from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
+from shared.contract.orders import OrderStatus, OrderType, Replacement, Report, RouteOrder, Side, VenueFill
+
+
+class Mode(Word):
+    """How far orders for a venue go: nowhere, to the paper venue, a small share of them to the venue, all of them."""
+
+    SHADOW = "SHADOW"
+    PAPER = "PAPER"
+    CANARY = "CANARY"
+    LIVE = "LIVE"
+
+
+class ModeRequest(Message):
+    """Change a venue's mode; None: of every venue. Real orders take the sentence that arms the venue."""
+
+    mode: Mode
+    venue: Venue | None = None
+    sentence: str = Field(default="", max_length=200)
+    actor: Name = "unnamed"
+
+
+class PanicRequest(Message):
+    """Stop everything now."""
+
+    reason: str = Field(default="panic", min_length=1, max_length=200)
+    actor: Name = "unnamed"
+
+
+_OPEN = frozenset({OrderStatus.NEW, OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_UNKNOWN})
+
+
+class Deal(Message):
+    """Where an order stands between us and a real venue. Written before anything is sent.
+
+    `number` is the leg that is there now (0, or the replacement it came from) with its own `price` and `quantity`;
+    `filled_before` is what earlier legs filled. `proven`: the venue has said that it has this leg; until then nobody
+    knows whether it got there. `replacing` are new terms on their way, `in_place`
+    whether the venue changes the leg itself. `ending` says why it is to be cancelled.
+    """
+
+    number: int = 0
+    price: Price | None
+    quantity: Quantity
+    filled_before: Amount = Decimal(0)
+    proven: bool = False
+    ending: str = ""
+    replacing: Replacement | None = None
+    in_place: bool = False
 
 
 class VenueOrder(Message):
-    """One order at the venue. `report` is the latest said of it.
+    """One order at the venue. `report` is the latest said of it, `deal` how it stands with a real venue.
 
     `route` is None when a cancel came for an order that was never seen: should the order arrive yet, it is over.
     `queue` is how much of the market's own volume stands before it at its price; None while its price has not been the
@@ -24,10 +73,11 @@ class VenueOrder(Message):
     queue: Amount | None = None
     arrival: Nanos
     since_ns: Nanos
+    deal: Deal | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.report.status in (OrderStatus.NEW, OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED)
+        return self.report.status in _OPEN
 
     @property
     def order(self) -> RouteOrder:
@@ -50,3 +100,55 @@ class VenueOrder(Message):
     @property
     def is_buy(self) -> bool:
         return self.order.side is Side.BUY
+
+
+class StatementRequest(Message):
+    """What the venue has of an account: open orders now, trades since a moment, holdings now."""
+
+    account: Account
+    venue: Venue
+    since_ns: Nanos = 0
+
+
+class StatedOrder(Message):
+    """An order open at the venue. `order_id` is ours when we sent it, else None."""
+
+    order_id: str | None
+    venue_order_id: str
+    symbol: Symbol
+    side: Side
+    order_type: OrderType
+    price: Price | None
+    quantity: Quantity
+    cumulative_quantity: Amount
+    created_ns: Nanos
+
+
+class StatedTrade(Message):
+    """An execution at the venue. `order_id` is ours when we sent the order, else None.
+
+    `venue` is the one under whose name its fill goes, when that is not the statement's: what went to paper instead.
+    """
+
+    order_id: str | None
+    venue_order_id: str
+    symbol: Symbol
+    side: Side
+    fill: VenueFill
+    venue: Venue | None = None
+
+
+class Statement(Message):
+    """The venue's word on an account at one moment. `holdings` is None where the venue keeps none for us to compare.
+
+    There may be too many trades for one statement: then it has the first of them, and `trades_until_ns` says where the
+    next one is to begin.
+    """
+
+    account: Account
+    venue: Venue
+    at_ns: Nanos
+    orders: tuple[StatedOrder, ...] = ()
+    trades: tuple[StatedTrade, ...] = ()
+    trades_until_ns: Nanos | None = None
+    holdings: dict[str, Amount] | None = None
