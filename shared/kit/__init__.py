@@ -2,12 +2,13 @@
 
 from shared.kit.bus import Bus
 from shared.kit.clock import Clock
-from shared.kit.journal import Journal, Transaction
+from shared.kit.journal import Journal
 from shared.kit.kit import Kit
 from shared.kit.meter import Meter
 from shared.kit.service import (
     Heard,
     Service,
+    SocketStream,
     answer,
     any_method,
     batch,
@@ -16,12 +17,15 @@ from shared.kit.service import (
     follow,
     get,
     on,
+    patch,
     post,
     put,
     watch,
+    websocket,
 )
 from shared.kit.settings import Settings, known_instrument
 from shared.kit.tape import Tape
+from shared.kit.transaction import Transaction
 from shared.kit.valkey import Valkey
 from shared.kit.web import IdempotencyKey, Reply, Request
 
@@ -37,6 +41,7 @@ __all__ = [
     "Request",
     "Service",
     "Settings",
+    "SocketStream",
     "Tape",
     "Transaction",
     "Valkey",
@@ -49,7 +54,9 @@ __all__ = [
     "get",
     "known_instrument",
     "on",
+    "patch",
     "post",
     "put",
     "watch",
+    "websocket",
 ]

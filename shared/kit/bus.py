@@ -36,14 +36,10 @@ PROBLEM = "Trade2026-Problem"
 ACK_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Words on their way into a stream.
+    """Words on their way into a stream; `request` is the request that led to them."""
 
-    `key` is the outbox that holds them until they are there, `request` the request that led to them.
-    """
-
-    key: str
     id: str
     address: str
     payload: bytes
@@ -89,7 +85,7 @@ class NatsBus:
         self._may_say: frozenset[str] | None = None
         self._inbox = ""
         self._number = 0
-        self._unacknowledged: dict[str, asyncio.Future[str | None]] = {}
+        self._unanswered: dict[str, asyncio.Future[Msg]] = {}
         self.client = Client()
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -120,7 +116,7 @@ class NatsBus:
         while not await self._streams_made():
             await asyncio.sleep(0.2)
         self._inbox = self.client.new_inbox()
-        await self.client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def close(self) -> None:
         """Flush what was said and leave."""
@@ -144,7 +140,7 @@ class NatsBus:
 
     async def store(self, address: str, payload: bytes, id: str | None) -> None:
         """Publish to a stream and wait until it has it."""
-        [trouble] = await self._store_each([Outgoing("", id or "", address, payload, request_id.get())])
+        [trouble] = await self._store_each([Outgoing(id or "", address, payload, request_id.get())])
         if trouble:
             raise Unavailable(f"nothing was stored on {address}: {trouble}")
 
@@ -154,19 +150,14 @@ class NatsBus:
         return [one for one, trouble in zip(outgoing, troubles, strict=True) if trouble]
 
     async def _store_each(self, letters: Sequence[Outgoing]) -> list[str | None]:
-        """For each letter None once its stream has it, else what went wrong. One wait for all of them.
-
-        The client library's request costs a timer and a random token a message; here acknowledgements come back on
-        one standing inbox under a number.
-        """
+        """For each letter None once its stream has it, else what went wrong. One wait for all of them."""
         if not self.client.is_connected:
             return ["NATS is not connected"] * len(letters)
-        waiting: dict[str, asyncio.Future[str | None]] = {}
+        waiting: dict[str, asyncio.Future[Msg]] = {}
         try:
             for one in letters:
-                self._number += 1
-                number = str(self._number)
-                waiting[number] = self._unacknowledged[number] = asyncio.get_running_loop().create_future()
+                number, future = self._expect_answer()
+                waiting[number] = future
                 reply = f"{self._inbox}.{number}"
                 await self.client.publish(one.address, one.payload, reply=reply, headers=_headers_of(one))
             await asyncio.wait(waiting.values(), timeout=ACK_TIMEOUT_S)
@@ -174,18 +165,24 @@ class NatsBus:
             self._meter.count("publish_failed", kind=type(error).__name__)
         finally:
             for number in waiting:
-                self._unacknowledged.pop(number, None)
-        told = [one.result() if one.done() else "NATS did not acknowledge in time" for one in waiting.values()]
+                self._unanswered.pop(number, None)
+        told = [_trouble_of(one) for one in waiting.values()]
         return told + ["NATS is away"] * (len(letters) - len(told))
 
-    async def _acknowledged(self, message: Msg) -> None:
-        future = self._unacknowledged.get(message.subject.rpartition(".")[2])
-        if future is None or future.done():
-            return
-        if not message.data:
-            future.set_result("no stream keeps this subject")
-        else:
-            future.set_result(orjson.loads(message.data).get("error", {}).get("description"))
+    def _expect_answer(self) -> tuple[str, asyncio.Future[Msg]]:
+        """A number under which an answer may come to the standing inbox, and the future that will hold it.
+
+        The client library's request costs a timer and a random token a message, and its parsing of the subject.
+        """
+        self._number += 1
+        number = str(self._number)
+        self._unanswered[number] = future = asyncio.get_running_loop().create_future()
+        return number, future
+
+    async def _answered(self, message: Msg) -> None:
+        future = self._unanswered.get(message.subject.rpartition(".")[2])
+        if future is not None and not future.done():
+            future.set_result(message)
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
         self._check(question)
@@ -239,10 +236,18 @@ class NatsBus:
     async def _request(self, address: str, payload: bytes, headers: dict[str, str] | None, timeout_s: float) -> Msg:
         if not self.client.is_connected:
             raise Unavailable("NATS is not connected")
+        number, future = self._expect_answer()
         try:
-            return await self.client.request(address, payload, timeout_s, headers=headers)
+            async with asyncio.timeout(timeout_s):
+                await self.client.publish(address, payload, reply=f"{self._inbox}.{number}", headers=headers)
+                answer = await future
         except (NatsError, OSError, TimeoutError) as error:
             raise Unavailable(f"no answer on {address}: {error!r}") from error
+        finally:
+            self._unanswered.pop(number, None)
+        if not answer.data and answer.headers and answer.headers.get("Status") == "503":
+            raise Unavailable(f"nobody answers {address}")
+        return answer
 
     async def _failed(self, error: Exception) -> None:
         self._meter.count("bus_errors", kind=type(error).__name__)
@@ -280,6 +285,13 @@ class NatsBus:
             if error.err_code != 10058:  # a stream of that name with another configuration
                 raise
             await context.update_stream(config)
+
+
+def _trouble_of(acknowledged: asyncio.Future[Msg]) -> str | None:
+    if not acknowledged.done():
+        return "NATS did not acknowledge in time"
+    words = acknowledged.result().data
+    return orjson.loads(words).get("error", {}).get("description") if words else "no stream keeps this subject"
 
 
 def _headers_of(one: Outgoing) -> dict[str, str] | None:

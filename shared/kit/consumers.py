@@ -12,7 +12,6 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.contract.subjects import Stream, Subject
-from shared.kit.service import Heard
 
 ACK_WAIT_S = 3.0
 """A message in hand is said to be every second; one that fell silent comes again after this."""
@@ -24,10 +23,10 @@ class Place:
 
     last: int = 0
 
-    def advance(self, heard: list[Heard[Any]]) -> list[Heard[Any]]:
-        """The messages not handled yet; the place moves behind them."""
-        new = [one for one in heard if one.sequence > self.last]
-        self.last = max((one.sequence for one in new), default=self.last)
+    def advance(self, sequence: int) -> bool:
+        """True for a message that was not handled yet; the place moves behind it."""
+        new = sequence > self.last
+        self.last = max(self.last, sequence)
         return new
 
 

@@ -24,7 +24,7 @@ from shared.kit.meter import Meter
 from shared.kit.service import Answer, Batch, Follow, Heard, On, Service, Watch
 from shared.kit.settings import HOME, Suite
 from shared.kit.tape import Tape
-from shared.kit.valkey import Command
+from shared.kit.valkey import Change
 
 M = TypeVar("M", bound=Message)
 
@@ -148,19 +148,31 @@ class FakeValkey:
         scored = sorted(self.store.get(key, {}).items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
         return [member for member, score in scored if before is None or score < before][:count]
 
-    async def items(self, key: str) -> list[bytes]:
+    async def oldest(self, key: str, count: int, *, after: float | None = None) -> list[str]:
         self._check()
-        return list(self.store.get(key, []))
+        scored = sorted(self.store.get(key, {}).items(), key=lambda entry: (entry[1], entry[0]))
+        return [member for member, score in scored if after is None or score > after][:count]
+
+    async def items(self, key: str, first: int = 0, last: int = -1) -> list[bytes]:
+        self._check()
+        return list(self.store.get(key, [])[first : None if last == -1 else last + 1])
 
     async def keys(self, pattern: str) -> list[str]:
         self._check()
         return sorted(key for key in self.store if fnmatch.fnmatchcase(key, pattern))
 
-    async def execute(self, commands: Sequence[Command]) -> None:
+    async def execute(self, changes: Sequence[Change]) -> list[bool]:
         self._check()
         self.writes += 1
-        for command in commands:
+        return [self._make(change) for change in changes]
+
+    def _make(self, change: Change) -> bool:
+        for key, value in change.expected:
+            if self.store.get(key) != (None if value is None else _bytes(value)):
+                return False
+        for command in change.commands:
             self._run(*command)
+        return True
 
     async def ping(self) -> str | None:
         return "away" if self.away else None

@@ -4,6 +4,8 @@ A transaction holds what changes and what is to be said of it. `commit` returns 
 the outbox is published, in order, with a stable id, and struck off once the stream has it. Concurrent commits are
 written in one pipeline, so that they share one fsync, in the order in which they were decided.
 
+A transaction may state what it expects to find; when something else is there, `commit` says so and nothing is written.
+
 When the outcome of a write is unknown, the journal is *broken*: every commit in line fails, and nothing is committed
 until the service has recalled its state anew and called `mend`. So a service may decide in memory, ahead of the disk.
 """
@@ -13,68 +15,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
-from shared.contract import keys
-from shared.contract.base import Message
 from shared.contract.errors import Unavailable
-from shared.contract.subjects import Subject
 from shared.kit.bus import Outgoing
-from shared.kit.log import request_id
-from shared.kit.valkey import Command, Valkey
+from shared.kit.transaction import Parcel, Transaction
+from shared.kit.valkey import Change, Command, Valkey
 
 Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Outgoing]]]
 """Into their streams, in order; those that may not have arrived come back."""
 
 PUBLISH_AT_ONCE_MAX = 256
 STRIKE_OFF_AFTER_S = 0.05
+SAY_EVERY_S = 0.001
+"""What is committed leaves at once; with more on its heels, what gathers within this leaves together.
+
+Ten messages published together cost 21 µs each, one by itself 86."""
 UNSAID_MAX = 10_000
 """With more than this in the outbox the service takes nothing new on; what is in hand may still add to it."""
-
-
-def _words(value: Message | str | bytes) -> str | bytes:
-    return value.encode() if isinstance(value, Message) else value
-
-
-class Transaction:
-    """Changes that happen together or not at all, and what is said once they have."""
-
-    def __init__(self, owner: str) -> None:
-        self._owner = owner
-        self.commands: list[Command] = []
-        self.outgoing: list[Outgoing] = []
-
-    def put(self, key: str, value: Message | str | bytes) -> None:
-        self.commands.append(("SET", key, _words(value)))
-
-    def drop(self, key: str) -> None:
-        self.commands.append(("DEL", key))
-
-    def hash_put(self, key: str, field: str, value: Message | str | bytes) -> None:
-        self.commands.append(("HSET", key, field, _words(value)))
-
-    def hash_drop(self, key: str, *fields: str) -> None:
-        self.commands.append(("HDEL", key, *fields))
-
-    def set_add(self, key: str, *members: str) -> None:
-        self.commands.append(("SADD", key, *members))
-
-    def set_drop(self, key: str, *members: str) -> None:
-        self.commands.append(("SREM", key, *members))
-
-    def sorted_add(self, key: str, member: str, score: int) -> None:
-        self.commands.append(("ZADD", key, score, member))
-
-    def push(self, key: str, value: Message | str | bytes) -> None:
-        self.commands.append(("RPUSH", key, _words(value)))
-
-    def say(self, subject: Subject[Any], message: Message, *, account: str, id: str) -> None:
-        """Say this once committed. `id` makes a second saying recognisable."""
-        assert subject.stream is not None, "an outbox needs a stream to hand its entries to"
-        payload = message.encode()
-        outgoing = Outgoing(keys.outbox(self._owner, account), id, subject.address(message), payload, request_id.get())
-        self.commands.append(("HSET", outgoing.key, id, outgoing.address.encode() + b" " + payload))
-        self.outgoing.append(outgoing)
 
 
 class Journal:
@@ -84,12 +41,12 @@ class Journal:
         self._owner = owner
         self._valkey = valkey
         self._publish = publish
-        self._waiting: list[tuple[list[Command], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Change, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
-        self._outbox: asyncio.Queue[Outgoing] = asyncio.Queue()
-        self._unsaid: dict[tuple[str, str], Outgoing] = {}
+        self._outbox: asyncio.Queue[Parcel] = asyncio.Queue()
+        self._unsaid: dict[tuple[str, str], Parcel] = {}
         self._sayer: asyncio.Task[None] | None = None
-        self._said: list[Outgoing] = []
+        self._said: list[Parcel] = []
         self._broken: str | None = None
 
     def transaction(self) -> Transaction:
@@ -104,27 +61,30 @@ class Journal:
     def trouble(self) -> str | None:
         """Why nothing new should be taken on just now, or None."""
         if len(self._unsaid) > UNSAID_MAX:
-            return f"{len(self._unsaid)} committed messages wait for their stream to take them"
+            return f"{len(self._unsaid)} commits wait for the streams to take their messages"
         return self._broken
 
     @property
     def unsaid(self) -> int:
-        """How many committed messages have not reached their stream yet."""
+        """How many commits have words that have not reached their stream yet."""
         return len(self._unsaid)
 
-    async def commit(self, transaction: Transaction) -> None:
-        """On disk when this returns. Unavailable: unknown; the service will be recovered."""
+    async def commit(self, transaction: Transaction) -> bool:
+        """True: on disk. False: an expectation did not hold, and nothing changed. Unavailable: unknown; the service
+        will be recovered."""
         if self._broken:
             raise Unavailable(self._broken)
-        await self._write(transaction.commands)
-        self._hand_out(transaction.outgoing)
+        change, parcels = transaction.sealed()
+        made = await self._write(change)
+        if made:
+            self._hand_out(parcels)
+        return made
 
     async def recall(self) -> None:
         """Take up what was committed and not yet said; called before the service recovers."""
         for key in await self._valkey.keys(f"outbox:*:{self._owner}"):
             for id, entry in (await self._valkey.hash(key)).items():
-                address, payload = entry.split(b" ", 1)
-                self._hand_out([Outgoing(key, id, address.decode(), payload)])
+                self._hand_out([Parcel.unpack(key, id, entry)])
 
     def mend(self) -> None:
         """The state was recalled: commits may begin again."""
@@ -148,11 +108,11 @@ class Journal:
 
     # Writing.
 
-    async def _write(self, commands: list[Command]) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, done))
+    async def _write(self, change: Change) -> bool:
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((change, done))
         self._start_writer()
-        await asyncio.shield(done)
+        return await asyncio.shield(done)
 
     def _start_writer(self) -> None:
         if self._writer is None and not self._broken:
@@ -164,16 +124,17 @@ class Journal:
                 line, self._waiting = self._waiting, []
                 said, self._said = self._said, []
                 try:
-                    await self._valkey.execute([*_struck_off(said), *(c for commands, _ in line for c in commands)])
+                    changes = [change for change, _ in line] + [Change(_struck_off(said))] * bool(said)
+                    made = await self._valkey.execute(changes)
                 except Unavailable as error:
                     self._break(error.detail, line)
                 else:
-                    for _, done in line:
-                        done.set_result(None)
+                    for (_, done), held in zip(line, made, strict=False):
+                        done.set_result(held)
         finally:
             self._writer = None
 
-    def _break(self, why: str, line: list[tuple[list[Command], asyncio.Future[None]]]) -> None:
+    def _break(self, why: str, line: list[tuple[Change, asyncio.Future[bool]]]) -> None:
         self._broken = f"the last write's outcome is unknown: {why}"
         line, self._waiting = line + self._waiting, []
         for _, done in line:
@@ -182,8 +143,8 @@ class Journal:
 
     # Saying.
 
-    def _hand_out(self, outgoing: list[Outgoing]) -> None:
-        for one in outgoing:
+    def _hand_out(self, parcels: list[Parcel]) -> None:
+        for one in parcels:
             if (one.key, one.id) not in self._unsaid:
                 self._unsaid[one.key, one.id] = one
                 self._outbox.put_nowait(one)
@@ -191,18 +152,23 @@ class Journal:
             self._sayer = asyncio.create_task(self._say_all())
 
     async def _say_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_s = 0.0
         while True:
             some = [await self._outbox.get()]
+            if (wait_s := next_s - loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            next_s = loop.time() + SAY_EVERY_S
             while not self._outbox.empty() and len(some) < PUBLISH_AT_ONCE_MAX:
                 some.append(self._outbox.get_nowait())
-            left = some
+            left: Sequence[Outgoing] = [letter for parcel in some for letter in parcel.letters]
             while left := await self._publish(left):
                 await asyncio.sleep(0.1)
             self._strike_off(some)
             for _ in some:
                 self._outbox.task_done()
 
-    def _strike_off(self, said: list[Outgoing]) -> None:
+    def _strike_off(self, said: list[Parcel]) -> None:
         """What was said rides along with the next write, or one of its own a moment later.
 
         Nobody waits for it: an entry that outlives a crash is said again under the id that its stream knows.
@@ -214,7 +180,7 @@ class Journal:
             asyncio.get_running_loop().call_later(STRIKE_OFF_AFTER_S, self._start_writer)
 
 
-def _struck_off(said: list[Outgoing]) -> list[Command]:
+def _struck_off(said: list[Parcel]) -> list[Command]:
     by_key: dict[str, list[str]] = {}
     for one in said:
         by_key.setdefault(one.key, []).append(one.id)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from shared.contract.currencies import Rates
 from shared.contract.market import Instrument
+from shared.contract.sessions import Sessions
 from shared.kit.bus import Bus
+from shared.kit.calendars import open_calendars
 from shared.kit.clock import Clock
+from shared.kit.ids import fresh_id
 from shared.kit.journal import Journal
 from shared.kit.meter import Meter
 from shared.kit.peers import Peers
-from shared.kit.settings import Suite, load_instruments, read_yaml
+from shared.kit.settings import Suite, load_instruments, load_rates, read_yaml
 from shared.kit.tape import Tape
 from shared.kit.valkey import Valkey
 
@@ -55,9 +58,19 @@ class Kit:
         """config/instruments.yaml by symbol."""
         return load_instruments(self.suite)
 
+    @cached_property
+    def sessions(self) -> Callable[[str], Sessions]:
+        """The sessions of a listed symbol. Touch it in `wire`: timetables are worked out before anything is live."""
+        return open_calendars(self.instruments, self.suite.var / "calendars", self.clock.now_ns())
+
+    @cached_property
+    def rates(self) -> Rates:
+        """config/currencies.yaml."""
+        return load_rates(self.suite)
+
     def new_id(self) -> str:
         """An id nobody else has."""
-        return uuid.uuid4().hex
+        return fresh_id()
 
     def config(self, name: str) -> dict[str, Any]:
         """A shared table, config/<name>.yaml."""

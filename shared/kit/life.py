@@ -26,10 +26,12 @@ from shared.contract.subjects import PARKED
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
 from shared.kit.hearing import Hearing
+from shared.kit.hot_door import hot_doors
 from shared.kit.log import open_log
 from shared.kit.meter import Meter
-from shared.kit.service import Each
+from shared.kit.service import SOCKET, Each
 from shared.kit.settings import Suite
+from shared.kit.sockets import open_sockets
 from shared.kit.web import Doors, open_app, plain_route, to_json
 from shared.kit.wiring import RealKit, wire
 
@@ -223,16 +225,25 @@ class Life:
     # Doors.
 
     def _doors(self) -> uvicorn.Config:
-        app = open_app(self.name, VERSION, list(self._service.serves), self._gate)
+        served = list(self._service.serves)
+        sockets = [route for route in served if route.method == SOCKET]
+        app = open_app(self.name, VERSION, [route for route in served if route.method != SOCKET], self._gate)
         plain_route(app, "/livez", self._livez)
         plain_route(app, "/readyz", self._readyz)
         plain_route(app, "/health", self._readyz)
         plain_route(app, "/metrics", self._metrics)
         plain_route(app, "/version", self._version)
         plain_route(app, "/stats", self._stats)
-        doors = Doors(app, self._clock, self._meter, self._log)
+        hot = hot_doors(self._service.serves, self._gate)
+        doors = Doors(app, self._clock, self._meter, self._log, hot)
         return uvicorn.Config(
-            doors, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5
+            doors,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+            **open_sockets(app, sockets, self._gate, self._meter, self._log),
         )
 
     async def _livez(self) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -17,6 +19,7 @@ class Meter:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._totals: dict[str, float] = {}
+        self._labelled: dict[tuple[object, ...], Any] = {}
 
     def count(self, what: str, n: float = 1, **labels: str) -> None:
         """Add to a counter; the sum over all labels is what /stats shows."""
@@ -24,7 +27,7 @@ class Meter:
         if counter is None:
             counter = Counter(self._prefix + what, what, tuple(labels), registry=self._registry)
             self._counters[what] = counter
-        (counter.labels(**labels) if labels else counter).inc(n)
+        self._of(counter, what, labels).inc(n)
         self._totals[what] = self._totals.get(what, 0) + n
 
     def gauge(self, what: str, value: float, **labels: str) -> None:
@@ -32,7 +35,7 @@ class Meter:
         gauge = self._gauges.get(what)
         if gauge is None:
             gauge = self._gauges[what] = Gauge(self._prefix + what, what, tuple(labels), registry=self._registry)
-        (gauge.labels(**labels) if labels else gauge).set(value)
+        self._of(gauge, what, labels).set(value)
 
     def observe(self, what: str, seconds: float, **labels: str) -> None:
         """Note a duration in seconds."""
@@ -40,7 +43,17 @@ class Meter:
         if histogram is None:
             histogram = Histogram(self._prefix + what, what, tuple(labels), registry=self._registry, buckets=BUCKETS_S)
             self._histograms[what] = histogram
-        (histogram.labels(**labels) if labels else histogram).observe(seconds)
+        self._of(histogram, what, labels).observe(seconds)
+
+    def _of(self, metric: Any, what: str, labels: dict[str, str]) -> Any:
+        """The metric under its labels; the library's own look-up sorts and checks them each time."""
+        if not labels:
+            return metric
+        key = (what, *labels.items())
+        found = self._labelled.get(key)
+        if found is None:
+            found = self._labelled[key] = metric.labels(**labels)
+        return found
 
     @property
     def totals(self) -> dict[str, int | float]:

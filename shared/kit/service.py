@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from shared.contract.base import Message
 from shared.contract.subjects import Question, Subject
 
 M = TypeVar("M", bound=Message)
 AnyHandler = Callable[..., Any]
+
+SOCKET = "SOCKET"
+"""The method of a route that is a WebSocket."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,33 @@ class Follow:
 Hear = On | Watch | Answer | Batch | Follow
 
 
+class SocketStream(Protocol):
+    """One reader, as a handler sees it. The first message opens the connection; before it, a handler may refuse."""
+
+    def put(self, message: Any) -> None:
+        """Queue a message at once. A reader that is too far behind is cut instead."""
+        ...
+
+    async def send(self, message: Any) -> None:
+        """Queue a message, and wait while half of the queue is taken."""
+        ...
+
+    def cut(self, reason: str) -> None:
+        """End the connection, and forget what it has not been sent yet. The reader may connect again."""
+        ...
+
+    async def closed(self) -> None:
+        """Wait until the connection is to end. A handler whose reader goes away is cancelled."""
+        ...
+
+
 @dataclass(frozen=True)
 class Route:
     method: str
     path: str
     handler: AnyHandler
+    hot: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,14 +178,22 @@ def get(path: str, handler: AnyHandler) -> Route:
     return Route("GET", path, handler)
 
 
-def post(path: str, handler: AnyHandler) -> Route:
-    """Serve POST. A parameter that is a Message is the body."""
-    return Route("POST", path, handler)
+def post(path: str, handler: AnyHandler, *, hot: bool = False, always: bool = False) -> Route:
+    """Serve POST. A parameter that is a Message is the body.
+
+    `hot`: see `hot_door.py`. `always`: also while the service is recovering or takes nothing on.
+    """
+    return Route("POST", path, handler, hot, always)
 
 
 def put(path: str, handler: AnyHandler) -> Route:
     """Serve PUT."""
     return Route("PUT", path, handler)
+
+
+def patch(path: str, handler: AnyHandler) -> Route:
+    """Serve PATCH. A parameter that is a Message is the body."""
+    return Route("PATCH", path, handler)
 
 
 def delete(path: str, handler: AnyHandler) -> Route:
@@ -171,6 +204,11 @@ def delete(path: str, handler: AnyHandler) -> Route:
 def any_method(path: str, handler: AnyHandler) -> Route:
     """Serve every method; the handler takes a `Request`."""
     return Route("*", path, handler)
+
+
+def websocket(path: str, handler: AnyHandler) -> Route:
+    """Serve a WebSocket. The handler takes a `SocketStream`, then the path's parameters."""
+    return Route(SOCKET, path, handler)
 
 
 def each(seconds: float, handler: Callable[[], Awaitable[Any]]) -> Each:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contract.currencies import Rates
 from shared.contract.errors import Refused
 from shared.contract.market import Instrument
 from shared.contract.roster import BY_NAME, NATS_MONITOR_PORT, NATS_PORT, VALKEY_PORT
@@ -175,6 +176,15 @@ def load_instruments(suite: Suite) -> Mapping[str, Instrument]:
     except ValidationError as error:
         raise SettingsError(f"{path}: {_first(error, '')}") from None
     return {instrument.symbol: instrument for instrument in listed}
+
+
+def load_rates(suite: Suite) -> Rates:
+    """config/currencies.yaml; `SettingsError` when a rate in it is not one."""
+    path = suite.config / "currencies.yaml"
+    try:
+        return Rates.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_first(error, '')}") from None
 
 
 def known_instrument(instruments: Mapping[str, Instrument], symbol: str) -> Instrument:

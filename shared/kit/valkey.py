@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -13,11 +14,23 @@ from redis.exceptions import RedisError
 
 from shared.contract.base import Message
 from shared.contract.errors import Unavailable
+from shared.kit.valkey_line import Line
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 Command = tuple[str | bytes | float, ...]
+
+
+@dataclass(slots=True)
+class Change:
+    """Commands that are executed together, or not at all: only while each of the `expected` keys holds what it should.
+
+    An expectation is a key and its value; None means that there is no such key.
+    """
+
+    commands: list[Command]
+    expected: list[tuple[str, str | bytes | None]] = field(default_factory=list[tuple[str, str | bytes | None]])
 
 
 class Valkey(Protocol):
@@ -37,15 +50,50 @@ class Valkey(Protocol):
         """Members of a sorted set, highest score first, below `before` when given."""
         ...
 
-    async def items(self, key: str) -> list[bytes]:
-        """A list, oldest first."""
+    async def oldest(self, key: str, count: int, *, after: float | None = None) -> list[str]:
+        """Members of a sorted set, lowest score first, above `after` when given."""
+        ...
+
+    async def items(self, key: str, first: int = 0, last: int = -1) -> list[bytes]:
+        """A list, oldest first, from one place to another, both included; places below 0 count from the end."""
         ...
 
     async def keys(self, pattern: str) -> list[str]: ...
 
-    async def execute(self, commands: Sequence[Command]) -> None:
-        """All of them in one transaction, on disk when this returns. Only the journal calls this."""
+    async def execute(self, changes: Sequence[Change]) -> list[bool]:
+        """Each change in its turn, on disk when this returns; whether it was made. Only the journal calls this."""
         ...
+
+
+SCRIPT = """
+local at = 2
+for _ = 1, tonumber(ARGV[1]) do
+    local held = redis.call('GET', ARGV[at])
+    if ARGV[at + 1] == '' and held or ARGV[at + 1] ~= '' and held ~= ARGV[at + 2] then return 0 end
+    at = at + 3
+end
+while at <= #ARGV do
+    local last = at + ARGV[at]
+    redis.call(unpack(ARGV, at + 1, last))
+    at = last + 1
+end
+return 1
+"""
+"""A change that expects something. A script costs the server 12 µs more than the same commands in a transaction."""
+
+
+def _commands(change: Change) -> list[Command]:
+    return [_script_call(change)] if change.expected else [("MULTI",), *change.commands, ("EXEC",)]
+
+
+def _script_call(change: Change) -> Command:
+    words: list[str | bytes | float] = ["EVAL", SCRIPT, 0, len(change.expected)]
+    for key, value in change.expected:
+        words += (key, "" if value is None else "1", b"" if value is None else value)
+    for command in change.commands:
+        words.append(len(command))
+        words += command
+    return tuple(words)
 
 
 class ValkeyStore:
@@ -63,6 +111,7 @@ class ValkeyStore:
             timeout=3,
         )
         self._redis: Any = Redis(connection_pool=pool)
+        self._scribe = Line(url)
 
     async def ping(self) -> str | None:
         """Why the store cannot be used just now, or None."""
@@ -78,6 +127,7 @@ class ValkeyStore:
             await asyncio.sleep(0.1)
 
     async def close(self) -> None:
+        self._scribe.close()
         await self._redis.aclose(close_connection_pool=True)
 
     async def get(self, key: str, kind: type[M]) -> M | None:
@@ -104,8 +154,13 @@ class ValkeyStore:
         found = await self._ask(self._redis.zrevrangebyscore(key, top, "-inf", start=0, num=count))
         return [member.decode() for member in found]
 
-    async def items(self, key: str) -> list[bytes]:
-        return await self._ask(self._redis.lrange(key, 0, -1))
+    async def oldest(self, key: str, count: int, *, after: float | None = None) -> list[str]:
+        bottom = "-inf" if after is None else f"({after}"
+        found = await self._ask(self._redis.zrangebyscore(key, bottom, "+inf", start=0, num=count))
+        return [member.decode() for member in found]
+
+    async def items(self, key: str, first: int = 0, last: int = -1) -> list[bytes]:
+        return await self._ask(self._redis.lrange(key, first, last))
 
     async def keys(self, pattern: str) -> list[str]:
         async def scan() -> list[str]:
@@ -113,14 +168,14 @@ class ValkeyStore:
 
         return await self._ask(scan())
 
-    async def execute(self, commands: Sequence[Command]) -> None:
-        async def run() -> None:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                await pipe.execute()
-
-        await self._ask(run())
+    async def execute(self, changes: Sequence[Change]) -> list[bool]:
+        commands: list[Command] = []
+        verdicts: list[int | None] = []
+        for change in changes:
+            commands += _commands(change)
+            verdicts.append(len(commands) - 1 if change.expected else None)
+        answers = await self._scribe.ask(commands)
+        return [at is None or bool(answers[at]) for at in verdicts]
 
     async def _ask(self, asked: Awaitable[T] | Any) -> T:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import http
-import uuid
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -18,16 +18,17 @@ from typing import Annotated, Any
 import orjson
 from fastapi import FastAPI, Header
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from shared.contract.base import NAME_PATTERN, rfc3339
+from shared.contract.base import Message as Words
 from shared.contract.errors import Refused, Unavailable
 from shared.kit.clock import Clock
+from shared.kit.ids import fresh_id
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
 from shared.kit.service import Route
@@ -58,36 +59,28 @@ def render(result: Any) -> Response:
 
 
 def to_json(words: Any) -> bytes:
-    """JSON as it leaves the suite: Decimals as strings, and times as RFC 3339 beside their exact nanoseconds."""
-    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # so that answers end their line in a terminal
-    return orjson.dumps(_outward(_plain(words)), default=_plain, option=options)
+    """JSON as it leaves the suite: Decimals as strings, and times as RFC 3339 beside their exact nanoseconds.
+
+    `created_ns: 17…` becomes `created_at: "2026-…Z", created_ns: "17…"`: whole for people and for JavaScript.
+    """
+    plain = words.encode() if isinstance(words, Words) else orjson.dumps(words, default=_plain, option=_OPTIONS)
+    return _NANOS.sub(_outward, plain) + b"\n"  # so that answers end their line in a terminal
+
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS
+_NANOS = re.compile(rb'"(\w+_ns)":(\d+)(?=[,}])')
+"""A member of an object, never the inside of a string: there its quotes would be escaped."""
+
+
+def _outward(member: re.Match[bytes]) -> bytes:
+    name, nanos = member.group(1), member.group(2)
+    at = b"at" if name == b"at_ns" else name[:-3] + b"_at"
+    time = b"null" if nanos == b"0" else b'"%b"' % rfc3339(int(nanos)).encode()
+    return b'"%b":%b,"%b":"%b"' % (at, time, name, nanos)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    return value if isinstance(value, _JSON) else str(value)
-
-
-_JSON = (dict, list, tuple, str, int, float, bool, type(None))
-
-
-def _outward(words: Any) -> Any:
-    """`created_ns: 17…` becomes `created_at: "2026-…Z", created_ns: "17…"`: whole for people and for JavaScript."""
-    if isinstance(words, BaseModel):
-        words = words.model_dump(mode="json")
-    if isinstance(words, list | tuple):
-        return [_outward(one) for one in words]
-    if not isinstance(words, dict):
-        return words
-    outward: dict[Any, Any] = {}
-    for key, value in words.items():
-        if type(value) is int and isinstance(key, str) and key.endswith("_ns"):
-            outward["at" if key == "at_ns" else f"{key[:-3]}_at"] = rfc3339(value) if value else None
-            outward[key] = str(value)
-        else:
-            outward[key] = _outward(value)
-    return outward
+    return orjson.Fragment(value.encode()) if isinstance(value, Words) else str(value)
 
 
 def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:
@@ -95,7 +88,7 @@ def open_app(service: str, version: str, routes: list[Route], guard: Callable[[]
     app = FastAPI(title=f"Trade2026 {service}", version=version)
     for route in routes:
         methods = METHODS if route.method == "*" else [route.method]
-        endpoint = _guarded(route.handler, guard)
+        endpoint = _guarded(route.handler, _unguarded if route.always else guard)
         if route.method == "*":
             app.add_route(route.path, endpoint, methods=methods, include_in_schema=False)
         else:
@@ -111,6 +104,10 @@ def plain_route(app: FastAPI, path: str, handler: Callable[[], Awaitable[Respons
     app.add_api_route(path, handler, methods=["GET"], response_model=None, name=path.strip("/"))
 
 
+async def _unguarded() -> None:
+    return None
+
+
 def _guarded(handler: Callable[..., Awaitable[Any]], guard: Callable[[], Awaitable[None]]) -> Any:
     @functools.wraps(handler)
     async def endpoint(*args: Any, **kwargs: Any) -> Response:
@@ -121,7 +118,7 @@ def _guarded(handler: Callable[..., Awaitable[Any]], guard: Callable[[], Awaitab
 
 
 def problem(
-    request: Request,
+    request: HTTPConnection,
     status: int,
     code: str,
     detail: str,
@@ -173,7 +170,7 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
     if fault["type"] == "extra_forbidden":
         text = "is not a field of this request; remove it"
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        text = "must be a JSON object"
+        text = "must be a JSON object, sent with Content-Type: application/json"
     if fault["type"] == "missing":
         text = "is required"
     name, colon, rest = text.partition(": ")
@@ -200,11 +197,25 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] 
 }
 
 
+async def problem_of(request: Request, error: Exception) -> Response:
+    """How an error of a handler is answered."""
+    handler = next((handler for kind, handler in _HANDLERS.items() if isinstance(error, kind)), _bug)
+    return await handler(request, error)
+
+
 class Doors:
     """Around the application: request ids, a limit on bodies, and the measuring of each request."""
 
-    def __init__(self, app: ASGIApp, clock: Clock, meter: Meter, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        clock: Clock,
+        meter: Meter,
+        log: FilteringBoundLogger,
+        hot: Mapping[tuple[str, str], ASGIApp] | None = None,
+    ) -> None:
         self._app = app
+        self._hot = hot or {}
         self._clock = clock
         self._meter = meter
         self._log = log
@@ -214,11 +225,11 @@ class Doors:
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        token = request_id.set(given.decode("latin-1")[:64] or uuid.uuid4().hex)
+        token = request_id.set(given.decode("latin-1")[:64] or fresh_id())
         started_ns = self._clock.monotonic_ns()
         call = _Call(scope, receive, send)
         try:
-            await call.run(self._app)
+            await call.run(self._hot.get((scope["method"], scope["path"]), self._app))
         except Exception:
             # The application has answered with a 500 already; here it is told.
             self._log.exception("request_failed", method=scope["method"], path=scope["path"])

@@ -13,9 +13,11 @@ import structlog
 import uvicorn
 
 from shared.contract.accounts import Position
+from shared.contract.base import Message as Words
 from shared.contract.errors import Conflict, NotFound, Refused, Unavailable
 from shared.contract.orders import SubmitOrder
 from shared.kit.clock import SystemClock
+from shared.kit.hot_door import hot_doors
 from shared.kit.meter import Meter
 from shared.kit.service import get, post
 from shared.kit.web import BODY_BYTES_MAX, Doors, IdempotencyKey, Reply, open_app, to_json
@@ -46,10 +48,21 @@ async def always() -> None:
     return None
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = open_app("test", "1", [get("/fail/{kind}", fail), post("/orders", submit), get("/list", listed)], always)
-    doors = Doors(app, SystemClock(), Meter("test"), structlog.get_logger())
+class Failing(Words):
+    kind: str
+
+
+async def fail_posted(failing: Failing) -> None:
+    raise RAISED[failing.kind]
+
+
+@pytest.fixture(params=["plain", "hot"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    hot = request.param == "hot"
+    posts = [post("/orders", submit, hot=hot), post("/fail", fail_posted, hot=hot)]
+    routes = [get("/fail/{kind}", fail), get("/list", listed), *posts]
+    app = open_app("test", "1", routes, always)
+    doors = Doors(app, SystemClock(), Meter("test"), structlog.get_logger(), hot_doors(routes, always))
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(doors, port=port, log_config=None, lifespan="off", ws="none"))
     serving = asyncio.create_task(server.serve())
@@ -72,13 +85,16 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_each_failure_has_its_problem(client: httpx.AsyncClient, kind: str, status: int, code: str) -> None:
-    answer = await client.get(f"/fail/{kind}", headers={"X-Request-Id": "r1"})
-
-    problem = answer.json()
-    assert (answer.status_code, problem["code"], problem["request_id"]) == (status, code, "r1")
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["x-request-id"] == "r1"
-    assert "secret internals" not in answer.text
+    headers = {"X-Request-Id": "r1"}
+    for answer in (
+        await client.get(f"/fail/{kind}", headers=headers),
+        await client.post("/fail", json={"kind": kind}, headers=headers),
+    ):
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["request_id"]) == (status, code, "r1")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-request-id"] == "r1"
+        assert "secret internals" not in answer.text
 
 
 async def test_a_refusal_carries_its_field_and_more(client: httpx.AsyncClient) -> None:
@@ -126,6 +142,15 @@ async def test_bad_input_names_its_field(client: httpx.AsyncClient, body: str, f
     assert field in [error["field"] for error in answer.json()["errors"]], answer.text
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_what_a_foreign_page_could_send_unasked_is_no_order(client: httpx.AsyncClient, content_type: str) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await client.post("/orders", content="{" + ORDER + ', "quantity": 1}', headers=headers)
+
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 async def test_a_good_order_is_taken_in_any_case_and_spelling(client: httpx.AsyncClient) -> None:
     words = {"symbol": "btc/usdt", "side": "sell", "type": "limit", "price": 10.5, "quantity": "0.10"}
     answer = await client.post("/orders", json=words, headers={"Idempotency-Key": "k1"})
@@ -160,6 +185,13 @@ async def test_an_unknown_path_or_method_is_a_problem_too(client: httpx.AsyncCli
     for answer, status in ((await client.get("/none"), 404), (await client.put("/orders"), 405)):
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_a_client_wrote_is_never_taken_for_a_time() -> None:
+    words = {"symbol": "BTCUSDT", "side": "BUY", "quantity": 1, "metadata": {"x_ns": '5,"y_ns":6,', "at_ns": "7"}}
+    command = SubmitOrder.model_validate(words)
+
+    assert orjson.loads(to_json(command))["metadata"] == words["metadata"]
 
 
 def test_a_time_leaves_as_rfc_3339_beside_its_exact_nanoseconds() -> None:

@@ -45,6 +45,25 @@ async def test_words_committed_before_a_crash_are_said_after_it(kit: FakeKit) ->
     assert after.bus.heard(POSITION) == [LONG]
 
 
+async def test_letters_committed_together_for_several_accounts_are_all_said_after_a_crash(kit: FakeKit) -> None:
+    kit.bus.away = True
+    transaction = kit.journal.transaction()
+    spoken = [Position(account=account, symbol="BTCUSDT", version=n) for account in ("a", "b") for n in (1, 2)]
+    for one in spoken:
+        transaction.say(POSITION, one, account=one.account, id=f"{one.account}-{one.version}")
+    await kit.journal.commit(transaction)
+    assert kit.journal.unsaid == 2, "one parcel for each account"
+
+    kit.bus.away = False
+    after = kit.restarted()
+    await after.journal.recall()
+    await after.journal.said()
+
+    assert sorted(after.bus.heard(POSITION), key=lambda p: (p.account, p.version)) == spoken
+    await after.journal.close()
+    assert not await kit.valkey.keys("outbox:*")
+
+
 async def test_concurrent_commits_share_a_write() -> None:
     store = FakeValkey()
     journal = Journal("test", store, FakeBus().store_all)
@@ -91,11 +110,11 @@ async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
 
 async def test_with_a_full_outbox_nothing_new_is_taken_on_until_it_was_said(kit: FakeKit) -> None:
     kit.bus.away = True
-    transaction = kit.journal.transaction()
     for n in range(UNSAID_MAX + 1):
+        transaction = kit.journal.transaction()
         transaction.say(POSITION, LONG, account="default", id=str(n))
-    await kit.journal.commit(transaction)
-    assert kit.journal.trouble == f"{UNSAID_MAX + 1} committed messages wait for their stream to take them"
+        await kit.journal.commit(transaction)
+    assert kit.journal.trouble == f"{UNSAID_MAX + 1} commits wait for the streams to take their messages"
     assert kit.journal.broken is None, "nothing is in doubt"
 
     kit.bus.away = False

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
+from shared.contract import keys
+from shared.contract.accounts import Position
 from shared.contract.errors import Unavailable
 from shared.contract.ops import Check
+from shared.contract.subjects import POSITION
 from shared.kit.bus import Outgoing
 from shared.kit.fakes import FakeValkey
 from shared.kit.journal import Journal
 from shared.kit.valkey import Valkey, ValkeyStore
 from tests.conftest import Closer
-from tests.servers import Server, free_port
+from tests.servers import Server, free_port, valkey_server
 
 
 async def nowhere(_outgoing: object) -> list[Outgoing]:
@@ -48,8 +54,50 @@ async def test_what_was_committed_is_recalled(store: Valkey) -> None:
     assert await store.members("a:set") == {"m1", "m2"}
     assert await store.newest("a:sorted", 10) == ["late", "early"]
     assert await store.newest("a:sorted", 10, before=2) == ["early"]
+    assert await store.oldest("a:sorted", 10) == ["early", "late"]
+    assert await store.oldest("a:sorted", 10, after=1) == ["late"]
+    assert await store.oldest("a:sorted", 1) == ["early"]
     assert await store.items("a:list") == [b"first", b"second"]
+    assert await store.items("a:list", 1, 5) == [b"second"]
+    assert await store.items("a:list", -1) == [b"second"]
     assert await store.keys("a:[ol]*") == ["a:list", "a:one"]
+
+
+async def test_a_change_is_made_only_while_what_it_expects_is_there(store: Valkey) -> None:
+    journal = Journal("test", store, nowhere)
+
+    async def attempt(expected: str | None, value: str) -> bool:
+        transaction = journal.transaction()
+        transaction.expect("d:fence", expected)
+        transaction.put("d:fence", value)
+        transaction.push("d:made", value)
+        return await journal.commit(transaction)
+
+    assert await attempt(None, "first")
+    assert not await attempt(None, "second")
+    assert not await attempt("other", "third")
+    assert await attempt("first", "")
+    assert await attempt("", "fourth"), "an empty value is a value"
+    assert not await attempt(None, "fifth")
+    assert await store.items("d:made") == [b"first", b"", b"fourth"]
+    assert await store.raw("d:fence") == b"fourth"
+
+
+async def test_a_change_that_was_not_made_says_nothing(store: Valkey) -> None:
+    said: list[Outgoing] = []
+
+    async def publish(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+        said.extend(outgoing)
+        return []
+
+    journal = Journal("test", store, publish)
+    transaction = journal.transaction()
+    transaction.expect("e:fence", "life")
+    transaction.say(POSITION, Position(account="a", symbol="BTCUSDT"), account="a", id="1")
+    assert not await journal.commit(transaction)
+    await journal.said()
+    assert said == []
+    assert await store.hash(keys.outbox("test", "a")) == {}
 
 
 async def test_what_was_dropped_is_gone(store: Valkey) -> None:
@@ -75,6 +123,7 @@ async def test_an_absent_key_is_empty(store: Valkey) -> None:
     assert await store.members("none") == set()
     assert await store.items("none") == []
     assert await store.newest("none", 5) == []
+    assert await store.oldest("none", 5) == []
 
 
 async def test_a_store_that_is_away_says_so(closing: Closer) -> None:
@@ -85,3 +134,46 @@ async def test_a_store_that_is_away_says_so(closing: Closer) -> None:
         await absent.raw("key")
 
     assert await absent.ping() is not None
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_a_command_that_the_store_refuses_leaves_the_outcome_unknown(valkey: Server, guarded: bool) -> None:
+    store = ValkeyStore(f"redis://127.0.0.1:{valkey.port}")
+    journal = Journal("test", store, nowhere)
+    transaction = journal.transaction()
+    transaction.put("f:text", "words")
+    await journal.commit(transaction)
+
+    wrong = journal.transaction()
+    if guarded:
+        wrong.expect("f:none", None)
+    wrong.push("f:text", "a list is not a text")
+    with pytest.raises(Unavailable, match="WRONGTYPE"):
+        await journal.commit(wrong)
+    assert journal.broken
+
+    await store.close()
+
+
+async def test_commits_go_on_over_a_new_connection_once_the_store_is_back(closing: Closer, tmp_path: Path) -> None:
+    server = valkey_server(tmp_path).start()
+    store = ValkeyStore(f"redis://127.0.0.1:{server.port}")
+    closing(store.close)
+    journal = Journal("test", store, nowhere)
+
+    async def commit(value: str) -> bool:
+        transaction = journal.transaction()
+        transaction.put("g:one", value)
+        return await journal.commit(transaction)
+
+    assert await commit("before")
+    server.kill()
+    with pytest.raises(Unavailable):
+        await commit("lost")
+    server.start()
+    await store.connect()
+    journal.mend()
+
+    assert await commit("after")
+    assert await store.raw("g:one") == b"after"
+    server.stop()

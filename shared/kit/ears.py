@@ -1,0 +1,53 @@
+"""Ears: what every way of hearing needs: to read a message, to acknowledge it, to set aside what cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from structlog.typing import FilteringBoundLogger
+
+from shared.contract.base import Message
+from shared.contract.subjects import Subject
+from shared.kit.bus import NatsBus
+from shared.kit.clock import Clock
+from shared.kit.meter import Meter
+
+ACKNOWLEDGED = b"+ACK"
+
+Gate = Callable[[], Awaitable[None]]
+"""Raises Unavailable while the service may not handle anything."""
+
+
+@dataclass(frozen=True)
+class Ears:
+    """One service's."""
+
+    service: str
+    bus: NatsBus
+    gate: Gate
+    clock: Clock
+    meter: Meter
+    log: FilteringBoundLogger
+
+    async def reply(self, message: Msg, words: bytes) -> None:
+        """Acknowledge or hand back."""
+        with contextlib.suppress(NatsError, OSError):  # a lost acknowledgement means hearing it again
+            await self.bus.client.publish(message.reply, words)
+
+    def read(self, subject: Subject[Any], message: Msg) -> Message | ValueError:
+        """The message's words, or why they are none."""
+        try:
+            return subject.decode(message.data, message.subject)
+        except ValueError as error:
+            return error
+
+
+def hand_back(delay_s: float) -> bytes:
+    """The words that have a message come again after so long."""
+    return b"-NAK " + orjson.dumps({"delay": int(delay_s * 1e9)})
