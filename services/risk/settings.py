@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
-from shared.contract.base import Message, normal_symbol
-from shared.contract.risk import Limits
+from shared.contract.base import normal_symbol
+from shared.contract.errors import Refused
+from shared.contract.risk import Limits, Permission
 from shared.kit import Settings as KitSettings
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+SCOPE = re.compile(
+    rf"firm|(?:(?:account|strategy)\.(?:{NAME}|\*)|symbol\.(?P<symbol>.+)|account\.(?:{NAME}|\*)\.symbol\.(?P<own>.+))"
+)
+SYMBOL = re.compile(r"\*|[A-Z0-9][A-Z0-9_]{0,31}")
 
-class AccountLimits(Message):
-    """An account's limits by symbol; `*` stands for every symbol that is not named."""
 
-    symbols: dict[str, Limits] = Field(default_factory=dict[str, Limits])
-
-    @field_validator("symbols")
-    @classmethod
-    def _normal(cls, given: dict[str, Limits]) -> dict[str, Limits]:
-        return {normal_symbol(symbol): limits for symbol, limits in given.items()}
-
-    def limits(self, symbol: str) -> Limits | None:
-        return self.symbols.get(symbol) or self.symbols.get("*")
+def limit_scope(scope: str) -> str:
+    """The one spelling of a scope that can have limits; a bare name is an account's."""
+    if scope == "*" or (scope != "firm" and re.fullmatch(NAME, scope)):
+        scope = f"account.{scope}"
+    match = SCOPE.fullmatch(scope)
+    symbol = match and (match["symbol"] or match["own"])
+    if match is None or (symbol and not SYMBOL.fullmatch(normal_symbol(symbol))):
+        detail = f"{scope} is no scope; give firm, account.…, strategy.…, symbol.… or account.….symbol.… (* is any)"
+        raise Refused("UNKNOWN_SCOPE", detail, field="scope")
+    return scope if not symbol else scope.removesuffix(symbol) + normal_symbol(symbol)
 
 
 class Settings(KitSettings):
-    accounts: dict[str, AccountLimits] = Field(default_factory=dict[str, AccountLimits])
-    """Limits by account; `*` stands for every account that is not named. Without limits nothing passes."""
+    limits: dict[str, Limits] = Field(default_factory=dict[str, Limits])
+    """Limits by scope: firm, account.…, strategy.…, symbol.…, account.….symbol.… (`*` is any that is not named)."""
+
+    restricted: dict[str, str] = Field(default_factory=dict[str, str])
+    """Symbols that nobody may trade, and why."""
+
+    permissions: tuple[Permission, ...] = ()
+    """Who may trade what; without any, whoever has limits for a symbol may trade it."""
+
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
+    """The firm's currency: limits of firm, strategies and symbols are amounts of it."""
 
     reference_age_max_s: Decimal = Field(default=Decimal(3), gt=0)
     """How old the latest quote may be for an order to be judged against it."""
+
+    divergence_fraction_max: Decimal = Field(default=Decimal("0.05"), gt=0)
+    """How far apart two venues may quote a symbol, as a fraction, before neither is believed."""
 
     market_slippage_fraction: Decimal = Field(default=Decimal("0.02"), ge=0, lt=1)
     """How far above the ask a market order to buy is taken to fill at worst."""
@@ -48,4 +67,33 @@ class Settings(KitSettings):
     """How long the asker has to commit an approved order."""
 
     reservation_age_max_s: float = Field(default=30, gt=0)
-    """A reservation this old whose order was never committed is released; well above `approval_valid_s`."""
+    """An approval this old whose order was never committed is void; well above `approval_valid_s`."""
+
+    release_valid_s: float = Field(default=60, gt=0)
+    """How long a second person's release lets an order pass its soft limits."""
+
+    event_age_max_s: float = Field(default=5, gt=0)
+    """While the oms's events arrive later than this, no new risk is taken."""
+
+    stream_silence_max_s: float = Field(default=10, gt=0)
+    """When the stream of orders has not answered for this long, no new risk is taken."""
+
+    duplicate_window_s: float = Field(default=1.0, ge=0)
+    """For so long the same order may not be sent again under another id; 0: it may."""
+
+    orders_per_trade_grace: int = Field(default=100, ge=0)
+    """So many messages of a day go by before the ratio of orders to trades counts."""
+
+    executions_window_s: float = Field(default=60.0, gt=0)
+    """For so long executions of one strategy on one side of a symbol are counted together."""
+
+    loss_action: Literal["REDUCING", "HALTED"] = "REDUCING"
+    """The state a scope falls into when it lost more than it may."""
+
+    @field_validator("limits")
+    @classmethod
+    def _normal(cls, given: dict[str, Limits]) -> dict[str, Limits]:
+        try:
+            return {limit_scope(scope): limits for scope, limits in given.items()}
+        except Refused as refused:
+            raise ValueError(refused.detail) from None

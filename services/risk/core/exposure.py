@@ -1,7 +1,7 @@
 """What an account has at risk in the worst case: what it holds, and everything of its own still open filling as well.
 
-Filled + open + unknown (SEC 15c3-5 (c)(1)(i); MiFID II RTS 6 Art. 15(2): an order counts from when it is sent). Kept as
-running sums per symbol, so that a check costs the same with one open order as with a hundred thousand.
+Filled + open + unknown (SEC 15c3-5 (c)(1)(i); MiFID II RTS 6 Art. 15(2): an order counts from when it is sent). Every
+change is counted at once in the account, in its strategy and in the firm.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import NamedTuple
 
+from services.risk.core.book import Book, Line
+from services.risk.core.resting import Resting
 from shared.contract.accounts import Balance, Position
-from shared.contract.orders import Order, OrderStatus
-from shared.contract.risk import Reservation, Verdict
+from shared.contract.judgement import Judgement
+from shared.contract.orders import AT_ONCE, Order, OrderStatus, OrderType
+from shared.contract.risk import Reservation
 from shared.domain.lifecycle import OPEN, TERMINAL
 
 ZERO = Decimal(0)
@@ -22,46 +26,17 @@ UNDECIDED = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
 EXPOSED = OPEN - UNDECIDED
 """These may fill."""
 
+GroupKey = tuple[str, str, str, str | None]
 
-@dataclass(slots=True)
-class Line:
-    """One symbol of one account: what is held, and the sums of what may still fill on either side."""
 
-    multiplier: Decimal
-    quantity: Decimal = ZERO
-    version: int = -1
-    buys: Decimal = ZERO
-    sells: Decimal = ZERO
-    buy_notional: Decimal = ZERO
-    sell_notional: Decimal = ZERO
+class Asked(NamedTuple):
+    """New terms that were approved and that no event has shown yet: the order's new whole, and its worst price."""
 
-    @property
-    def worst_long(self) -> Decimal:
-        return self.quantity + self.buys
-
-    @property
-    def worst_short(self) -> Decimal:
-        return self.sells - self.quantity
-
-    @property
-    def coverable(self) -> Decimal:
-        """How much a further buy may buy before it opens a long, all open buys having filled before it."""
-        return max(ZERO, -self.quantity - self.buys)
-
-    @property
-    def reducible(self) -> Decimal:
-        """How much a further sell may sell before it opens a short, all open sells having filled before it."""
-        return max(ZERO, self.quantity - self.sells)
-
-    def add(self, reservation: Reservation, sign: int) -> None:
-        quantity = reservation.quantity * sign
-        notional = quantity * reservation.price * self.multiplier
-        if reservation.side == "BUY":
-            self.buys += quantity
-            self.buy_notional += notional
-        else:
-            self.sells += quantity
-            self.sell_notional += notional
+    quantity: Decimal
+    price: Decimal | None
+    stop: Decimal | None
+    worst: Decimal
+    asked_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,146 +44,247 @@ class Hold:
     """A reservation, and the version of its order as last heard (0: not yet heard of).
 
     `verdict` is kept for as long as it may be asked for again: once the order is heard of, the oms has it on disk.
+    `terms` are the limit and the stop price it was made for, `rests` the price at which it may rest at a venue.
     """
 
     reservation: Reservation
     version: int = 0
-    verdict: Verdict | None = None
+    verdict: Judgement | None = None
+    terms: tuple[Decimal | None, Decimal | None] = (None, None)
+    rests: Decimal | None = None
+    asked: Asked | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An account's money at one moment. `unpriced` is a short that nothing is known to value by, or None."""
-
-    cash: Decimal
-    shorts: Decimal
-    reserved: Decimal
-    unpriced: str | None
-
-    @property
-    def free(self) -> Decimal:
-        return self.cash - self.shorts - self.reserved
-
-
-@dataclass(slots=True)
 class Exposure:
-    """One account."""
+    """One account. `wider` are the books that count its orders besides its own: the firm's and its strategy's."""
 
-    balance: Balance
-    multiplier: Callable[[str], Decimal]
-    lines: dict[str, Line] = field(default_factory=dict[str, Line])
-    holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
+    def __init__(self, balance: Balance, book: Book, wider: Callable[[str | None], tuple[Book, ...]]) -> None:
+        self.balance = balance
+        self.book = book
+        self.holds: dict[str, Hold] = {}
+        self.positions: dict[str, Position] = {}
+        self.shares: dict[tuple[str, str], Position] = {}
+        self._wider = wider
+        self._groups: dict[GroupKey, dict[str, tuple[Decimal, Decimal]]] = {}
+        self._resting: dict[tuple[str, str], Resting] = {}
 
     def line(self, symbol: str) -> Line:
         """The symbol's line as it stands; an empty one when there is none."""
-        return self.lines.get(symbol) or Line(self.multiplier(symbol))
+        return self.book.line(symbol)
 
-    def _line(self, symbol: str) -> Line:
-        return self.lines.setdefault(symbol, self.line(symbol))
+    @property
+    def free(self) -> Decimal:
+        """The money that nothing binds; the book must be fresh."""
+        return self.balance.cash - self.book.bound
+
+    def resting(self, symbol: str, side: str) -> tuple[Decimal, str] | None:
+        """The best price at which the account's own orders of a side may rest, and the order."""
+        resting = self._resting.get((symbol, side))
+        return resting.best() if resting is not None else None
+
+    def more(self, wanted: Reservation) -> tuple[Decimal, Decimal]:
+        """By how much quantity and notional an order would add to what is open: of one group only the largest fills."""
+        quantity = wanted.quantity
+        notional = quantity * wanted.price * self.book.line(wanted.symbol).multiplier
+        if wanted.group is None or not (others := self._groups.get(_key(wanted))):
+            return quantity, notional
+        open_quantity, open_notional = _largest(others)
+        return max(ZERO, quantity - open_quantity), max(ZERO, notional - open_notional)
+
+    # Setting aside.
 
     def keep(self, hold: Hold) -> None:
         """Set a worst case aside, in place of what stood under the same order id."""
-        self.release(hold.reservation.order_id)
-        self.holds[hold.reservation.order_id] = hold
-        self._line(hold.reservation.symbol).add(hold.reservation, 1)
+        wanted = hold.reservation
+        standing = self.holds.get(wanted.order_id)
+        if standing is not None and _same(standing.reservation, wanted):
+            if standing.rests != hold.rests:
+                self._rest(standing, hold)
+            self.holds[wanted.order_id] = hold
+            return
+        self.release(wanted.order_id)
+        self.holds[wanted.order_id] = hold
+        self._shift(wanted, 1)
+        self._rest(None, hold)
 
     def release(self, order_id: str) -> bool:
         """True when there was something to release."""
         hold = self.holds.pop(order_id, None)
         if hold is not None:
-            self._line(hold.reservation.symbol).add(hold.reservation, -1)
+            self._shift(hold.reservation, -1)
+            self._rest(hold, None)
         return hold is not None
 
-    def settle(self, position: Position | None, balance: Balance | None) -> None:
-        """Take over a position and a balance; an older one than what is known changes nothing."""
+    def _shift(self, reservation: Reservation, sign: int) -> None:
+        symbol, side = reservation.symbol, reservation.side
+        line = self.book.kept(symbol)
+        notional = reservation.quantity * reservation.price * line.multiplier * sign
+        quantity = reservation.quantity * sign
+        if reservation.group is not None:
+            quantity, notional = self._regroup(reservation, quantity, notional)
+        line.open(side, quantity, notional, sign)
+        for book in self._wider(reservation.strategy):
+            book.kept(symbol).open(side, quantity, notional, sign)
+
+    def _regroup(self, reservation: Reservation, quantity: Decimal, notional: Decimal) -> tuple[Decimal, Decimal]:
+        key = _key(reservation)
+        group = self._groups.setdefault(key, {})
+        before = _largest(group)
+        if quantity > 0:
+            group[reservation.order_id] = quantity, notional
+        else:
+            group.pop(reservation.order_id, None)
+        after = _largest(group)
+        if not group:
+            del self._groups[key]
+        return after[0] - before[0], after[1] - before[1]
+
+    def _rest(self, before: Hold | None, after: Hold | None) -> None:
+        hold = after or before
+        if hold is None or (hold.rests is None and (before is None or before.rests is None)):
+            return
+        reservation = hold.reservation
+        key = reservation.symbol, reservation.side
+        resting = self._resting.get(key)
+        if resting is None:
+            resting = self._resting[key] = Resting(1 if reservation.side == "SELL" else -1)
+        if after is not None and after.rests is not None:
+            resting.put(reservation.order_id, after.rests)
+        else:
+            resting.drop(reservation.order_id)
+
+    # What the oms committed.
+
+    def settle(self, position: Position | None, share: Position | None, balance: Balance | None) -> None:
+        """Take over a position, a strategy's share of it and a balance; what is older than known changes nothing."""
         if balance is not None and balance.version > self.balance.version:
             self.balance = balance
         if position is not None:
-            line = self._line(position.symbol)
-            if position.version > line.version:
-                line.quantity, line.version = position.quantity, position.version
+            known = self.positions.get(position.symbol)
+            if known is None or position.version > known.version:
+                self.positions[position.symbol] = position
+                self.book.kept(position.symbol).hold(known, position)
+                self._wider(None)[0].kept(position.symbol).hold(known, position)
+        if share is not None and share.strategy is not None:
+            known = self.shares.get((share.strategy, share.symbol))
+            if known is None or share.version > known.version:
+                self.shares[share.strategy, share.symbol] = share
+                for book in self._wider(share.strategy)[1:]:
+                    book.kept(share.symbol).hold(known, share)
 
-    def follow(self, order: Order, price: Callable[[], Decimal]) -> bool:
-        """Make an order's hold what the order's state demands; True when no reservation may be left of it.
+    def follow(self, order: Order, worst: Callable[[Order], Decimal]) -> bool:
+        """Make an order's hold what the order's state demands; True when a hold ended with it.
 
-        An order that is open and unknown here is set aside now, at `price()`: counting too much is safe, too little
-        never. What is older than the hold changes nothing.
+        An order that is open and unknown here is set aside now, at its `worst` price: counting too much is safe, too
+        little never. What is older than the hold changes nothing.
         """
         hold = self.holds.get(order.order_id)
         if order.status in UNDECIDED or (hold is not None and order.version <= hold.version):
             return False
-        if order.status in TERMINAL:
-            released = self.release(order.order_id)
-            # After a restart only the store may still hold one; a denied order never had one.
-            return released or order.status is not OrderStatus.DENIED
-        reservation = hold.reservation if hold else _reservation(order, price())
-        left = reservation.model_copy(update={"quantity": order.leaves})
-        self.keep(Hold(left, order.version))
+        if order.status in TERMINAL or order.leaves <= 0:
+            return self.release(order.order_id)
+        self.keep(standing(order, hold, worst))
         return False
 
-    def renew(self, order_id: str, now_ns: int) -> Reservation:
-        """The same reservation, dated anew."""
-        hold = self.holds[order_id]
-        reservation = hold.reservation.model_copy(update={"reserved_ns": now_ns})
-        self.holds[order_id] = replace(hold, reservation=reservation)
-        return reservation
+    def unheard(self) -> list[Hold]:
+        """What was approved, and no event has shown it yet."""
+        return [hold for hold in self.holds.values() if hold.version == 0 or hold.asked is not None]
 
-    def money(self, buy_back: Callable[[str], Decimal | None], margin: Decimal, fee: Decimal) -> Money:
-        """cash, what the shorts bind, and what the open orders may cost.
-
-        shorts    Σ |quantity|·reference·(1 + margin) over the short positions
-        reserved  Σ buys at their worst price, and the fees of both sides, and `margin` on what open sells would make
-                  short. A buy that only buys back a short is reserved whole: too much, never too little.
-        """
-        shorts = reserved = ZERO
-        unpriced = None
-        for symbol, line in self.lines.items():
-            reference = None
-            if line.quantity < 0 or line.sells:
-                reference = buy_back(symbol)
-            if line.quantity < 0:
-                if reference is None:
-                    unpriced = symbol
-                else:
-                    shorts -= line.quantity * reference * line.multiplier * (1 + margin)
-            if line.buys or line.sells:
-                reserved += line.buy_notional + (line.buy_notional + line.sell_notional) * fee
-                reserved += _short_margin(line, reference, margin)
-        return Money(self.balance.cash, shorts, reserved, unpriced)
+    def lapse(self, hold: Hold) -> bool:
+        """Let go of what was approved and never committed, unless it was renewed or heard of meanwhile."""
+        order_id = hold.reservation.order_id
+        if self.holds.get(order_id) is not hold:
+            return False
+        if hold.version == 0:
+            return self.release(order_id)
+        self.keep(replace(hold, asked=None, terms=(None, None)))
+        return True
 
 
-def _short_margin(line: Line, reference: Decimal | None, margin: Decimal) -> Decimal:
-    opening = line.sells - max(ZERO, line.quantity)
-    if not line.sells or opening <= 0:
-        return ZERO
-    unit = max(line.sell_notional / line.sells, (reference or ZERO) * line.multiplier)
-    return opening * unit * margin
+def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal]) -> Hold:
+    """What an open order holds: its own terms, and whatever other terms are on their way, at the worst of them."""
+    terms = order.price, order.stop_price
+    quantity, asked, rests = order.leaves, hold.asked if hold else None, resting_price(order)
+    price = hold.reservation.price if hold and hold.terms == terms and not hold.asked else worst(order)
+    if (new := order.replacing) is not None:
+        quantity = max(quantity, new.quantity - order.filled_quantity)
+        price = max(price, worst(order.model_copy(update={"price": new.price, "quantity": new.quantity})))
+        rests = _keener(order.side.value, rests, new.price)
+    if asked is not None and _shows(order, asked):
+        asked = None
+    if asked is not None:
+        quantity = max(quantity, asked.quantity - order.filled_quantity)
+        price = max(price, asked.worst)
+        rests = _keener(order.side.value, rests, asked.price)
+    # While other terms are under way, or their price is counted, the next event is valued anew.
+    settled = new is None and asked is None
+    if hold is not None and (hold.reservation.quantity, hold.reservation.price) == (quantity, price):
+        reservation = hold.reservation
+    else:
+        reservation = _reservation(order, quantity, price)
+    return Hold(reservation, order.version, None, terms if settled else (None, None), rests, asked)
 
 
-def _reservation(order: Order, price: Decimal) -> Reservation:
+def _shows(order: Order, asked: Asked) -> bool:
+    """Whether the order carries the terms that were approved, or has them on their way."""
+    if (new := order.replacing) is not None and (new.quantity, new.price) == (asked.quantity, asked.price):
+        return True
+    return (order.quantity, order.price, order.stop_price) == (asked.quantity, asked.price, asked.stop)
+
+
+def resting_price(order: Order) -> Decimal | None:
+    """The price at which an order may rest at a venue; None when it never does, or is not there yet."""
+    if order.held or order.time_in_force in AT_ONCE or order.order_type is OrderType.MARKET:
+        return None
+    return order.price
+
+
+def _keener(side: str, one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    if one is None or other is None:
+        return one
+    return max(one, other) if side == "BUY" else min(one, other)
+
+
+def _same(one: Reservation, other: Reservation) -> bool:
+    return one is other or (one.quantity == other.quantity and one.price == other.price and one.group == other.group)
+
+
+def _key(reservation: Reservation) -> GroupKey:
+    return reservation.group or "", reservation.symbol, reservation.side, reservation.strategy
+
+
+def _largest(group: dict[str, tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal]:
+    if not group:
+        return ZERO, ZERO
+    return max(quantity for quantity, _ in group.values()), max(notional for _, notional in group.values())
+
+
+def _reservation(order: Order, quantity: Decimal, price: Decimal) -> Reservation:
     return Reservation(
         account=order.account,
         order_id=order.order_id,
         symbol=order.symbol,
         side=order.side.value,
-        quantity=order.quantity,
+        quantity=quantity,
         price=price,
         strategy=order.strategy,
+        group=order.group,
         reserved_ns=order.created_ns,
     )
 
 
-def need(line: Line, side: str, quantity: Decimal, price: Decimal, rates: tuple[Decimal, Decimal, Decimal]) -> Decimal:
-    """The most by which an order can lower the free money, if it fills at its worst price.
+@dataclass(slots=True)
+class Ended:
+    """Orders that are over, so that an old message about one makes no ghost of it. The oldest are forgotten."""
 
-    rates are (margin, fee, what a unit of a short costs to buy back).
-    buy       opening part: price and fee; the part that buys back a short: only what exceeds the collateral it frees
-    sell      opening part: margin and fee; the part that sells what is held: nothing, its proceeds pay its fee
-    The margin is there for what moves after the decision, the slippage of a short's own sale included.
-    """
-    margin, fee, reference = rates
-    if side == "SELL":
-        return (quantity - min(quantity, line.reducible)) * price * (margin + fee) * line.multiplier
-    covering = min(quantity, line.coverable)
-    excess = max(ZERO, price * (1 + fee) - reference * (1 + margin))
-    return ((quantity - covering) * price * (1 + fee) + covering * excess) * line.multiplier
+    count_max: int = 20_000
+    _versions: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add(self, order: Order) -> None:
+        self._versions[order.order_id] = order.version
+        if len(self._versions) > self.count_max:
+            del self._versions[next(iter(self._versions))]
+
+    def knows(self, order: Order) -> bool:
+        """Whether this state of the order is older than its end, or is its end."""
+        return order.version <= self._versions.get(order.order_id, -1)

@@ -1,101 +1,188 @@
-"""How findings add up to a verdict: the first that fails names it, the tightest limit sets its level."""
+"""How findings add up to a verdict: the first that fails names it, the tightest limit sets its level.
+
+A finding is written once, as the words it travels as (see `shared/contract/judgement.py`); what of it never changes
+was written when the limits were set.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
+from functools import lru_cache
 
-from shared.contract.risk import Outcome, RiskCheck, RiskLevel, RuleResult, TradingState, Verdict
+import orjson
+
+from services.risk.core.measured import Measured
+from shared.contract.judgement import Judgement
+from shared.contract.risk import Reservation, RiskLevel
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
-OVER = Decimal(2)
+OVER = 2.0
+NO_END = Decimal("Infinity")
 LEVELS = (
-    (Decimal("0.5"), RiskLevel.LOW),
-    (Decimal("0.8"), RiskLevel.MEDIUM),
-    (Decimal("0.95"), RiskLevel.HIGH),
-    (ONE, RiskLevel.CRITICAL),
+    (0.5, RiskLevel.LOW),
+    (0.8, RiskLevel.MEDIUM),
+    (0.95, RiskLevel.HIGH),
+    (1.0, RiskLevel.CRITICAL),
 )
 
 
 def text(value: Decimal) -> str:
     """A number for people: no exponent, no trailing zeros."""
-    words = format(value, "f")
-    return words.rstrip("0").rstrip(".") if "." in words else words
+    words = str(value)
+    if "E" in words:
+        words = format(value, "f")
+    return words.rstrip("0").rstrip(".") if words[-1] == "0" and "." in words else words
 
 
-@dataclass(slots=True)
+UP = Context(prec=8, rounding=ROUND_UP)
+
+
+def share(part: Decimal, whole: Decimal) -> Decimal:
+    """A quotient of eight digits, and never less than it is."""
+    return UP.divide(part, whole)
+
+
+def finding(rule: str, code: str, value: str, limit: str, scope: str, outcome: str = "PASS") -> str:
+    """One rule's result in the words it travels as."""
+    words = {"id": rule, "code": code, "value": value, "limit": limit, "scope": scope, "outcome": outcome}
+    return orjson.dumps(words).decode()
+
+
+@lru_cache(65_536)
+def _around(rule: str, code: str, limit: str, scope: str) -> tuple[str, str]:
+    """The words before and after the value of a finding that passes."""
+    before, after = finding(rule, code, "\0", limit, scope).split("\\u0000")
+    return before, after
+
+
+class Most:
+    """The most that one scope allows of one thing, with the words of its finding ready but for the value.
+
+    `soft` is a lower limit, over which an order waits for a second person. A scope may set that one alone: it is not
+    `hard` then.
+    """
+
+    __slots__ = ("code", "half", "hard", "head", "most", "passed", "rule", "scope", "soft", "what")
+
+    def __init__(
+        self, rule: str, code: str, what: str, scope: str, most: Decimal | None, soft: Most | None = None
+    ) -> None:
+        self.rule = rule
+        self.code = code
+        self.what = what
+        self.scope = scope
+        self.hard = most is not None
+        self.most = NO_END if most is None else most
+        self.soft = soft
+        self.half = self.most / 2
+        shown = self.most if soft is None or self.hard else soft.most
+        self.head, self.passed = _around(rule, code, text(shown), scope)
+
+
 class Findings:
-    """What was found so far."""
+    """What was found so far. While `lenient`, what fails is noted and stops nothing: the order only gets out.
 
-    rules: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    code: str = ""
-    reason: str = ""
-    used: Decimal = ZERO
+    `released`: a second person has let the order pass over its soft limits. `exits`: it can only reduce.
+    """
 
-    def note(self, rule: str, code: str, *, ok: bool, value: str, limit: str, scope: str, reason: str = "") -> bool:
-        outcome = Outcome.PASS if ok else Outcome.FAIL
-        self.rules.append(
-            {"id": rule, "code": code, "value": value, "limit": limit, "scope": scope, "outcome": outcome}
-        )
-        if not ok and not self.code:
+    __slots__ = ("code", "exits", "lenient", "pending", "reason", "released", "used", "words")
+
+    def __init__(self, *, released: bool = False) -> None:
+        self.words: list[str] = []
+        self.code = ""
+        self.reason = ""
+        self.used = 0.0
+        self.lenient = self.exits = False
+        self.released = released
+        self.pending: list[tuple[str, str]] = []
+
+    def fail(self, rule: str, code: str, value: str, limit: str, scope: str, reason: str = "") -> bool:
+        """Always False, so that what depends on it can be left out."""
+        self.words.append(finding(rule, code, value, limit, scope, "WARN" if self.lenient else "FAIL"))
+        if not self.lenient and not self.code:
             self.code = code
             self.reason = reason or f"{value} is not within {limit} ({scope})"
-        return ok
+        return False
 
-    def measure(self, rule: str, code: str, value: Decimal, limit: Decimal, *, scope: str, what: str) -> None:
+    def note(self, rule: str, code: str, *, ok: bool, value: str, limit: str, scope: str, reason: str = "") -> bool:
+        if not ok:
+            return self.fail(rule, code, value, limit, scope, reason)
+        self.words.append(finding(rule, code, value, limit, scope))
+        return True
+
+    def take(self, measured: Measured) -> None:
+        """A finding measured elsewhere."""
+        rule, code, ok, value, limit, scope, reason, used = measured
+        if not ok:
+            self.fail(rule, code, value, limit, scope, reason)
+            self.used = OVER
+            return
+        before, after = _around(rule, code, limit, scope)
+        self.words.append(before + value + after)
+        self.used = max(self.used, used)
+
+    def measure(self, most: Most, value: Decimal) -> None:
         """A value that must not exceed its limit."""
-        if value > 0:
-            self.used = max(self.used, value / limit if limit > 0 else OVER)
-        measured, most = text(value), text(limit)
-        reason = f"{what} {measured} is over the limit {most} of {scope}"
-        ok = value <= max(limit, ZERO)
-        self.note(rule, code, ok=ok, value=measured, limit=most, scope=scope, reason=reason)
+        if value <= most.most or value <= 0:
+            soft = most.soft
+            if soft is not None and value > soft.most and value > 0:
+                self._soften(soft, text(value))
+                return
+            self.words.append(most.head + text(value) + most.passed)
+            # What takes less than half of its limit is LOW, however much less.
+            if value > most.half and most.hard and value > 0:
+                self.used = max(self.used, float(value / most.most))
+            return
+        measured, limit = text(value), text(most.most)
+        self.used = OVER
+        reason = f"{most.what} {measured} is over the limit {limit} of {most.scope}"
+        self.fail(most.rule, most.code, measured, limit, most.scope, reason)
 
-    def verdict(self) -> Verdict:
-        level = next((level for most, level in LEVELS if self.used <= most), RiskLevel.BREACHED)
-        # Words that become results all at once cost a third of making each result by itself (17 µs for fifteen).
-        words = {"approved": not self.code, "code": self.code, "reason": self.reason, "rules": self.rules}
-        return Verdict.model_validate({**words, "risk_level": level})
+    def _soften(self, soft: Most, measured: str) -> None:
+        limit = text(soft.most)
+        passes = self.released or self.lenient
+        outcome = "WARN" if passes else "PEND"
+        self.words.append(finding(soft.rule, soft.code, measured, limit, soft.scope, outcome))
+        self.used = max(self.used, 1.0)
+        if not passes:
+            reason = (
+                f"{soft.what} {measured} is over the soft limit {limit} of {soft.scope}; a second person may let it"
+            )
+            self.pending.append((soft.code, f"{reason} pass"))
+
+    def verdict(self, wanted: Reservation | None = None) -> Judgement:
+        """The verdict; if it is an approval, with what is wanted."""
+        pending = bool(self.pending) and not self.code
+        refusal = self.pending[0] if pending else (self.code, self.reason)
+        level = RiskLevel.LOW
+        if self.used > LEVELS[0][0]:
+            level = next((level for most, level in LEVELS if self.used <= most), RiskLevel.BREACHED)
+        code, reason = refusal
+        ruling = {
+            "approved": not code,
+            "pending": pending,
+            "code": code,
+            "reason": reason,
+            "risk_level": level,
+            "elapsed_us": 0,
+            "valid_until_ns": 0,
+            "epoch": "",
+            "reservation": None if code else wanted,
+        }
+        return Judgement.of(ruling, ",".join(self.words), exits=self.exits)
 
 
-def shut(check: RiskCheck, killed: str | None, state: TradingState, findings: Findings) -> None:
-    """R19, and R18 as far as it needs no numbers."""
-    findings.note(
-        "R19",
-        "RISK_KILLED",
-        ok=killed is None,
-        value=killed or "none",
-        limit="none",
-        scope=killed or "firm",
-        reason=f"{killed} is killed",
-    )
-    if state is not TradingState.REDUCING:
-        findings.note(
-            "R18",
-            "RISK_TRADING_STATE",
-            ok=state is TradingState.ACTIVE,
-            value=state.value,
-            limit="ACTIVE",
-            scope=check.account,
-            reason=f"account {check.account} is {state.value}",
-        )
-
-
-def too_slow(verdict: Verdict, elapsed_ms: float, budget_ms: float, scope: str) -> Verdict:
+def too_slow(verdict: Judgement, elapsed_ms: float, budget_ms: float, scope: str) -> Judgement:
     """R22: the verdict with its time measured against the budget."""
     ok = elapsed_ms <= budget_ms
-    finding = RuleResult(
-        id="R22",
-        code="RISK_TOO_SLOW",
-        value=f"{elapsed_ms:.3f}",
-        limit=f"{budget_ms:g}",
-        scope=scope,
-        outcome=Outcome.PASS if ok else Outcome.FAIL,
+    outcome = "PASS" if ok else "WARN" if verdict.exits else "FAIL"
+    words = (
+        f'{{"id":"R22","code":"RISK_TOO_SLOW","value":"{elapsed_ms:.3f}","limit":"{budget_ms:g}",'
+        f'"scope":"{scope}","outcome":"{outcome}"}}'
     )
-    rules = tuple(rule for rule in verdict.rules if rule.id != "R22")
-    update: dict[str, object] = {"rules": (*rules, finding), "elapsed_us": round(elapsed_ms * 1000)}
-    if not ok and verdict.approved:
+    update: dict[str, object] = {"elapsed_us": round(elapsed_ms * 1000)}
+    if outcome == "FAIL" and verdict.approved:
         reason = f"the decision took {elapsed_ms:.3f} ms, more than {budget_ms:g} ms"
-        update |= {"approved": False, "code": "RISK_TOO_SLOW", "reason": reason}
-    return verdict.model_copy(update=update)
+        update |= {"approved": False, "code": "RISK_TOO_SLOW", "reason": reason, "reservation": None}
+    return verdict.but(update, words)

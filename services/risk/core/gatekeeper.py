@@ -2,101 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from services.risk.core.exposure import EXPOSED, Exposure, Hold
-from services.risk.core.findings import Findings, shut
-from services.risk.core.gates import Gates
-from services.risk.core.market import Market, worst_price
-from services.risk.core.rules import Case, judge
+from services.risk.core.book import ONE
+from services.risk.core.controls import Controls
+from services.risk.core.exposure import Asked, Exposure, Hold
+from services.risk.core.exposures import Exposures
+from services.risk.core.findings import Findings
+from services.risk.core.following import Follower
+from services.risk.core.judging import judge, shut
+from services.risk.core.market import Market, Terms, worst_price
+from services.risk.core.rules.case import Case
+from services.risk.core.rules.form import Form
 from services.risk.settings import Settings
-from shared.contract.accounts import Balance, Position
-from shared.contract.errors import Conflict
+from shared.contract.base import normal_symbol
+from shared.contract.currencies import Rates
+from shared.contract.errors import Conflict, Refused
+from shared.contract.judgement import Judgement
 from shared.contract.market import Instrument
-from shared.contract.orders import Order, OrderEvent
-from shared.contract.risk import Limits, Reservation, RiskCheck, RiskLevel, Verdict
+from shared.contract.risk import Reservation, RiskCheck
+from shared.contract.sessions import RoundTheClock, Sessions
 
-ONE = Decimal(1)
+NS = 1_000_000_000
+
+
+def _round_the_clock(_symbol: str) -> Sessions:
+    return RoundTheClock()
+
+
+@dataclass(frozen=True)
+class World:
+    """What of the world outside risk must know, apart from quotes and events."""
+
+    instruments: Mapping[str, Instrument]
+    accounts: Mapping[str, Any]
+    rates: Rates = field(default_factory=Rates)
+    sessions: Callable[[str], Sessions] = _round_the_clock
 
 
 class Gatekeeper:
     """Judges orders against exposure, limits, the market and the gates; sets aside what it approves."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        instruments: Mapping[str, Instrument],
-        accounts: Mapping[str, Any],
-        market: Market,
-    ) -> None:
+    def __init__(self, settings: Settings, world: World, market: Market) -> None:
         self.settings = settings
         self.market = market
-        self.gates = Gates(settings.accounts)
-        self.exposures: dict[str, Exposure] = {}
-        self._instruments = instruments
-        self._accounts = accounts
+        self.exposures = Exposures(settings, world.instruments, world.accounts, market, world.rates)
+        self.controls = Controls(settings, self.exposures)
+        self.follower = Follower(self.exposures, self.controls, market, settings.market_slippage_fraction)
+        self._world = world
+        self._forms: dict[str, Form] = {}
+        self._reference_age_max_ns = int(settings.reference_age_max_s * NS)
 
-    # Judging.
-
-    def judge(self, check: RiskCheck, now_ns: int) -> Verdict:
+    def judge(self, check: RiskCheck, now_ns: int) -> Judgement:
         """The verdict as things stand; sets nothing aside. A reservation asked for again keeps its verdict."""
-        if check.reserve and (hold := self._held(check)):
+        exposure = self.exposures.of(check.account)
+        hold = exposure.holds.get(check.order_id or "")
+        if check.replaces:
+            return self._judge_replacement(check, exposure, hold, now_ns)
+        if hold is not None and check.reserve:
             return self._again(check, hold)
-        settings = self.settings
-        exposure = self.exposure(check.account)
-        reference = self.market.reference(check.symbol, now_ns, settings.reference_age_max_s)
-        slippage = settings.market_slippage_fraction
-        return judge(
-            Case(
-                check=check,
-                killed=self.gates.killed(check),
-                state=self.gates.state(check.account),
-                blocked=self.gates.blocked.get(check.symbol),
-                instrument=self._instruments.get(check.symbol),
-                limits=self.limits_of(check.account, check.symbol),
-                reference=reference,
-                reference_age_max_s=settings.reference_age_max_s,
-                price=worst_price(check.side, check.order_type, check.price, reference.quote, slippage),
-                buy_back=self.market.buy_back(check.symbol),
-                line=exposure.line(check.symbol),
-                money=lambda: exposure.money(self.market.buy_back, settings.short_margin, settings.fee_fraction),
-                short_margin=settings.short_margin,
-                fee_fraction=settings.fee_fraction,
-            )
-        )
+        case = self._case(check, exposure, now_ns)
+        verdict = judge(case, self.controls)
+        if verdict.pending and check.reserve:
+            self.controls.releases.pend(check, (code for code, _ in case.findings.pending), now_ns)
+        return verdict
 
-    def reserve(self, check: RiskCheck, verdict: Verdict, now_ns: int) -> tuple[Reservation, Verdict]:
-        """Set the worst case of an approved order aside, at once: the next check already counts it."""
-        exposure = self._opened(check.account)
-        verdict = verdict.model_copy(
-            update={"valid_until_ns": now_ns + round(self.settings.approval_valid_s * 1_000_000_000)}
-        )
-        if self._held(check):
-            return exposure.renew(check.order_id or "", now_ns), verdict
-        quote = self.market.latest(check.symbol)
-        slippage = self.settings.market_slippage_fraction
-        price = worst_price(check.side, check.order_type, check.price, quote, slippage)
-        assert price is not None, "an order without a price to judge it by is not approved"
-        reservation = Reservation(
-            account=check.account,
-            order_id=check.order_id or "",
-            symbol=check.symbol,
-            side=check.side,
-            quantity=check.quantity,
-            price=price,
-            strategy=check.strategy,
-            reserved_ns=now_ns,
-        )
-        exposure.keep(Hold(reservation, verdict=verdict))
-        return reservation, verdict
-
-    def _held(self, check: RiskCheck) -> Hold | None:
-        exposure = self.exposures.get(check.account)
-        hold = exposure.holds.get(check.order_id or "") if exposure else None
+    def _judge_replacement(self, check: RiskCheck, exposure: Exposure, hold: Hold | None, now_ns: int) -> Judgement:
+        """As if the old terms were gone; what is held from now on is the larger of both."""
         if hold is None:
-            return None
+            findings = Findings()
+            reason = f"nothing is set aside for order {check.order_id}, so there is nothing to replace"
+            findings.fail("R00", "RISK_NOTHING_TO_REPLACE", "none", "an open order", check.account, reason)
+            return findings.verdict()
+        old = hold.reservation
+        exposure.release(old.order_id)
+        try:
+            case = self._case(check, exposure, now_ns)
+            verdict = judge(case, self.controls)
+        finally:
+            exposure.keep(hold)
+        if not (verdict.approved and check.reserve):
+            return verdict
+        wanted = case.wanted
+        quantity, price = max(wanted.quantity, old.quantity), max(wanted.price, old.price)
+        return verdict.but({"reservation": reservation_of(check, quantity, price, now_ns)})
+
+    def _case(self, check: RiskCheck, exposure: Exposure, now_ns: int) -> Case:
+        settings, exposures, symbol = self.settings, self.exposures, check.symbol
+        book, firm = exposure.book, exposures.firm
+        strategy = exposures.strategy(check.strategy) or firm
+        for one in (book, firm, strategy):
+            one.refresh()
+        self.controls.mark(check, now_ns)
+        reference = self.market.reference(symbol, now_ns, self._reference_age_max_ns)
+        terms = Terms(check.side, check.order_type, check.price, check.stop_price, check.trail)
+        price = worst_price(terms, reference.quote, settings.market_slippage_fraction)
+        leaves = check.quantity - check.filled_quantity
+        own, shared, whole = book.line(symbol), strategy.line(symbol), firm.line(symbol)
+        return Case(
+            check=check,
+            settings=settings,
+            now_ns=now_ns,
+            form=self._form(symbol),
+            allowance=self.controls.allowance(check.account, check.strategy, symbol),
+            reference=reference,
+            divergence=self.market.divergence(symbol, now_ns, self._reference_age_max_ns),
+            exposure=exposure,
+            sums=(own, book, shared, strategy, whole, firm),
+            lines=(own, own, shared, shared, whole, whole),
+            rates=(own.rate, whole.rate),
+            account_rate=exposures.rate(book.currency, settings.currency),
+            firm=firm,
+            firm_equity=exposures.firm_equity(exposure),
+            unwell=self.controls.health.trouble(now_ns),
+            leaves=leaves,
+            price=price,
+            wanted=reservation_of(check, leaves, price or _any_price(exposure, symbol, leaves), now_ns),
+            findings=Findings(released=self.controls.releases.valid(check, now_ns) is not None),
+        )
+
+    def _form(self, symbol: str) -> Form | None:
+        form = self._forms.get(symbol)
+        if form is None and (instrument := self._world.instruments.get(symbol)) is not None:
+            form = self._forms[symbol] = Form(instrument, self._world.sessions(symbol))
+        return form
+
+    def _again(self, check: RiskCheck, hold: Hold) -> Judgement:
         held = hold.reservation
         same = (held.symbol, held.side) == (check.symbol, check.side)
         # Once its order was heard of, fills may have shrunk what is held.
@@ -106,98 +140,88 @@ class Gatekeeper:
                 f"order {check.order_id} is set aside as {held.side} {held.quantity} {held.symbol}; use a new order_id",
                 field="order_id",
             )
-        return hold
-
-    def _again(self, check: RiskCheck, hold: Hold) -> Verdict:
         findings = Findings()
-        shut(check, self.gates.killed(check), self.gates.state(check.account), findings)
+        allowance = self.controls.allowance(check.account, check.strategy, check.symbol)
+        shut(check, allowance, findings, self.controls.gates)
         if findings.code:
             return findings.verdict()
-        return hold.verdict or Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW)
+        return hold.verdict or findings.verdict().but({"reservation": held})
 
-    # What is known of accounts.
+    # Setting aside.
 
-    def exposure(self, account: str) -> Exposure:
-        """The account as it stands; one never heard of opens with the cash that config/accounts.yaml gives it."""
-        if known := self.exposures.get(account):
-            return known
-        listed = self._accounts.get(account) or self._accounts.get("*") or {}
-        cash = Decimal(str(listed.get("opening_cash", 0)))
-        opening = Balance(account=account, currency=str(listed.get("currency", "USD")), cash=cash, version=-1)
-        return Exposure(opening, self._multiplier)
+    def reserve(self, check: RiskCheck, verdict: Judgement, now_ns: int, epoch: str) -> Judgement:
+        """Set the worst case of an approved order aside, at once: the next check already counts it.
 
-    def _opened(self, account: str) -> Exposure:
-        # Only what really happens to an account is kept: a question about a name costs no memory.
-        return self.exposures.setdefault(account, self.exposure(account))
+        `epoch` is the life of risk in which the approval holds.
+        """
+        exposure = self.exposures.taken(check.account)
+        wanted = verdict.reservation
+        assert wanted is not None, "what is approved and is to be reserved comes with its reservation"
+        valid_until_ns = now_ns + round(self.settings.approval_valid_s * NS)
+        hold = exposure.holds.get(wanted.order_id)
+        if hold is not None and not check.replaces:
+            wanted = wanted.model_copy(update={"reserved_ns": now_ns})
+        verdict = verdict.but({"reservation": wanted, "valid_until_ns": valid_until_ns, "epoch": epoch})
+        exposure.keep(_held(check, verdict, hold, now_ns))
+        if hold is None or check.replaces:
+            allowance = self.controls.allowance(check.account, check.strategy, check.symbol)
+            self.controls.flow.count(check, allowance.flow, now_ns)
+        return verdict
 
-    def limits_of(self, account: str, symbol: str) -> Limits | None:
-        listed = self.gates.limits.get(account) or self.gates.limits.get("*")
-        return listed.limits(symbol) if listed else None
+    def knows(self, account: str) -> bool:
+        """Whether the account was taken up in this life, so that orders of it may be approved."""
+        return account in self.exposures.accounts
 
-    def unseen(self, order: Order) -> bool:
-        """Whether an open order has no reservation here: lost, or already over and this is old news."""
-        return order.status in EXPOSED and order.order_id not in self.exposure(order.account).holds
+    def wants(self, check: RiskCheck, now_ns: int) -> bool:
+        """Whether an approval hangs on an account that was not taken up yet; a denial needs nobody's."""
+        return check.reserve and not self.knows(check.account) and self.judge(check, now_ns).approved
 
-    def hear(self, event: OrderEvent) -> bool:
-        """Take over what the oms committed; True when a reservation ended with it."""
-        exposure = self._opened(event.account)
-        exposure.settle(event.position, event.balance)
-        return exposure.follow(event.order, self._unknown_cost(exposure, event.order))
-
-    def take(
-        self,
-        account: str,
-        reservations: Mapping[str, Reservation],
-        orders: Mapping[str, Order],
-        positions: Iterable[Position],
-        balance: Balance | None,
-    ) -> None:
-        """Take up an account as it was committed."""
-        exposure = self._opened(account)
-        exposure.settle(None, balance)
-        for position in positions:
-            exposure.settle(position, None)
-        for reservation in reservations.values():
-            exposure.keep(Hold(reservation))
-        for order in orders.values():
-            exposure.follow(order, self._unknown_cost(exposure, order))
-
-    def lapsed(self, now_ns: int) -> list[Reservation]:
-        """Reservations of orders that have not been heard of for so long that they may never have been committed."""
-        before_ns = now_ns - round(self.settings.reservation_age_max_s * 1_000_000_000)
-        return [
-            hold.reservation
-            for exposure in self.exposures.values()
-            for hold in exposure.holds.values()
-            if hold.version == 0 and hold.reservation.reserved_ns < before_ns
-        ]
-
-    def let_go(self, reservation: Reservation) -> bool:
-        """Release a lapsed reservation, unless it was renewed or its order heard of meanwhile."""
-        exposure = self.exposure(reservation.account)
-        hold = exposure.holds.get(reservation.order_id)
-        if hold is None or hold.version or hold.reservation is not reservation:
-            return False
-        return exposure.release(reservation.order_id)
+    def listed(self, symbol: str) -> str:
+        """The listed symbol that is meant."""
+        meant = normal_symbol(symbol)
+        if meant not in self._world.instruments:
+            known = ", ".join(sorted(self._world.instruments))
+            raise Refused("UNKNOWN_SYMBOL", f"symbol {meant} is not listed; known: {known}", field="symbol")
+        return meant
 
     def stats(self) -> dict[str, int]:
         return {
-            "accounts": len(self.exposures),
-            "reservations": sum(len(exposure.holds) for exposure in self.exposures.values()),
-            "kills": len(self.gates.kills),
+            "accounts": len(self.exposures.accounts),
+            "reservations": sum(len(exposure.holds) for exposure in self.exposures.accounts.values()),
+            "kills": len(self.controls.gates.kills),
         }
 
-    def _unknown_cost(self, exposure: Exposure, order: Order) -> Callable[[], Decimal]:
-        """The worst price of an open order that risk did not set aside itself; without any price, all the cash."""
 
-        def price() -> Decimal:
-            quote = self.market.latest(order.symbol)
-            slippage = self.settings.market_slippage_fraction
-            known = worst_price(order.side.value, order.order_type.value, order.price, quote, slippage)
-            return known or max(exposure.balance.cash, ONE) / order.quantity
+def _held(check: RiskCheck, verdict: Judgement, hold: Hold | None, now_ns: int) -> Hold:
+    """What is set aside from now on: for an order anew, for one asked for again, or for new terms beside the old."""
+    wanted = verdict.reservation
+    assert wanted is not None
+    if hold is None:
+        rests = check.price if check.order_type == "LIMIT" and check.time_in_force not in ("IOC", "FOK") else None
+        return Hold(wanted, 0, verdict, (check.price, check.stop_price), rests)
+    if not check.replaces:
+        return replace(hold, reservation=wanted, verdict=hold.verdict and verdict)
+    asked = Asked(check.quantity, check.price, check.stop_price, wanted.price, now_ns)
+    return replace(hold, reservation=wanted, asked=asked, verdict=None)
 
-        return price
 
-    def _multiplier(self, symbol: str) -> Decimal:
-        instrument = self._instruments.get(symbol)
-        return instrument.multiplier if instrument else ONE
+def _any_price(exposure: Exposure, symbol: str, leaves: Decimal) -> Decimal:
+    """What an order is set aside at when nobody quotes it: its last fill, else all the cash there is."""
+    if last := exposure.line(symbol).last_price:
+        return last
+    return max(exposure.balance.cash, ONE) / leaves if leaves.is_finite() and leaves > 0 else ONE
+
+
+def reservation_of(check: RiskCheck, quantity: Decimal, price: Decimal, now_ns: int) -> Reservation:
+    """What an approved order sets aside; its words were all checked before."""
+    return Reservation.model_construct(
+        account=check.account,
+        order_id=check.order_id,
+        symbol=check.symbol,
+        side=check.side,
+        quantity=quantity,
+        price=price,
+        strategy=check.strategy,
+        group=check.group,
+        reserved_ns=now_ns,
+    )

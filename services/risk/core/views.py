@@ -1,58 +1,81 @@
-"""What people see of accounts and limits."""
+"""What people see of accounts, limits and switches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal
 
-from services.risk.core.exposure import Line
-from services.risk.core.findings import ONE, ZERO, text
+from services.risk.core.baseline import Baseline
+from services.risk.core.book import Book, Line
+from services.risk.core.evidence import Shown, evidence
+from services.risk.core.findings import ZERO, text
 from services.risk.core.gatekeeper import Gatekeeper
+from services.risk.core.gates import Block, StateSwitch
+from services.risk.core.releases import Pending
+from services.risk.core.repetition import Disabled
+from services.risk.settings import limit_scope
 from shared.contract.base import Account, Message
 from shared.contract.errors import NotFound
 from shared.contract.risk import Kill, Limits, RiskAlert, TradingState
 
-
-class StateChange(Message):
-    """A new trading state for an account."""
-
-    state: TradingState
+PER_SYMBOL = ("long_quantity_max", "short_quantity_max", "concentration_fraction_max")
 
 
 class LimitUse(Message):
-    """One symbol's limits of one account, and how much of them is used in the worst case."""
+    """The limits of one scope, and how much of them is used in the worst case, as fractions by limit.
 
-    account: str
-    symbol: str
+    `version` 0 are the configuration's. Of a limit per symbol the symbol that uses most of it is shown. `symbols` are
+    the scope's own holdings and open orders.
+    """
+
+    scope: str
+    version: int
+    actor: str
     limits: Limits
+    used: dict[str, str]
+    symbols: tuple[Holding, ...]
+
+
+class Holding(Message):
+    """One symbol of a scope: what is held and open, and what it is worth in the scope's currency."""
+
+    symbol: str
     quantity: str
     open_buys: str
     open_sells: str
     worst_long: str
     worst_short: str
-
-
-class Holding(Message):
-    """One symbol of a portfolio."""
-
-    symbol: str
-    quantity: str
-    open_buys: str
-    open_sells: str
+    value: str
+    profit: str
     reference: str | None
 
 
 class Portfolio(Message):
-    """An account's money and holdings as risk counts them."""
+    """An account's money, holdings and profit as risk counts them. `profit` is realised and unrealised, after fees."""
 
     account: str
     currency: str
     trading_state: TradingState
     cash: str
-    short_collateral: str
-    reserved: str
+    equity: str
+    profit: str
+    bound: str
     free: str
+    gross: str
+    net: str
+    open_orders: int
     reservations: int
     positions: tuple[Holding, ...]
+
+
+class State(Message):
+    """What stands in the way of orders; a scope that is not listed is ACTIVE. `losses` are everybody's."""
+
+    states: tuple[StateSwitch, ...]
+    kills: tuple[Kill, ...]
+    blocked: tuple[Block, ...]
+    disabled: tuple[Disabled, ...]
+    losses: tuple[Baseline, ...]
 
 
 class Views:
@@ -61,80 +84,170 @@ class Views:
     def __init__(self, keeper: Callable[[], Gatekeeper]) -> None:
         self._keeper = keeper
 
-    async def limits(self, account: str) -> list[LimitUse]:
-        return limit_use(self._keeper(), account)
+    def doors(self) -> tuple[tuple[str, Callable[..., Awaitable[object]]], ...]:
+        """The paths under which these are shown."""
+        return (
+            ("/limits/{scope}", self.limits),
+            ("/risk/limits", self.all_limits),
+            ("/risk/portfolio", self.portfolio),
+            ("/risk/alerts", self.alerts),
+            ("/risk/releases", self.releases),
+            ("/kill", self.kills),
+            ("/state", self.state),
+            ("/evidence", self.evidence),
+        )
+
+    async def limits(self, scope: str) -> LimitUse:
+        """The limits of one scope (a bare name is an account's), with their use."""
+        keeper, scope = self._keeper(), limit_scope(scope)
+        limits = keeper.controls.limits.shown(scope)
+        if limits is None:
+            known = ", ".join(sorted(keeper.controls.limits.listed()))
+            raise NotFound(f"{scope} has no limits of its own; these have: {known}", field="scope")
+        return limit_use(keeper, scope, limits)
 
     async def all_limits(self) -> list[LimitUse]:
         keeper = self._keeper()
-        listed = keeper.gates.limits
-        accounts = sorted({*listed, *keeper.exposures} if "*" in listed else listed)
-        return [use for account in accounts for use in limit_use(keeper, account)]
+        return [limit_use(keeper, scope, limits) for scope, limits in sorted(keeper.controls.limits.listed().items())]
 
     async def portfolio(self, account: Account = "default") -> Portfolio:
-        return _portfolio(self._keeper(), account)
+        return portfolio(self._keeper(), account)
 
     async def alerts(self, limit: int = 100) -> list[RiskAlert]:
-        return self._keeper().gates.recent(limit)
+        return self._keeper().controls.alerts.recent(limit)
 
     async def kills(self) -> list[Kill]:
-        return list(self._keeper().gates.kills.values())
+        return self._keeper().controls.gates.kills.active()
+
+    async def state(self) -> State:
+        """Everything that is shut or tripped just now, by whom and why."""
+        controls = self._keeper().controls
+        return State(
+            states=tuple(controls.gates.states()),
+            kills=tuple(controls.gates.kills.active()),
+            blocked=tuple(controls.gates.blocks()),
+            disabled=tuple(controls.flow.disabled()),
+            losses=tuple(controls.losses.show()),
+        )
+
+    async def releases(self) -> list[Pending]:
+        """The orders that wait for a second person."""
+        return self._keeper().controls.releases.waiting()
+
+    async def evidence(self) -> list[Shown]:
+        """The map from rule to clause to test, with the limits that stand now."""
+        keeper = self._keeper()
+        listed = keeper.controls.limits.listed()
+        shown = {scope: _words(limits) for scope, limits in sorted(listed.items())}
+        settings = keeper.settings.model_dump(mode="json", exclude={"limits"})
+        return evidence({**shown, "risk": {name: str(value) for name, value in settings.items()}})
 
     def stats(self) -> dict[str, int]:
         return self._keeper().stats()
 
-    async def states(self) -> dict[str, TradingState]:
-        return self._keeper().gates.states
+
+def _words(limits: Limits) -> dict[str, str]:
+    return {name: str(value) for name, value in limits.model_dump(mode="json", exclude_none=True).items()}
 
 
-def limit_use(keeper: Gatekeeper, account: str) -> list[LimitUse]:
-    """Every limit of an account with its current use; its own symbols where `*` stands for any."""
-    listed = keeper.gates.limits.get(account) or keeper.gates.limits.get("*")
-    if listed is None:
-        raise NotFound(f"account {account} has no limits, so nothing of it passes")
-    exposure = keeper.exposures.get(account)
-    lines = exposure.lines if exposure else {}
-    return [
-        _use(account, symbol, limits, lines.get(symbol) or Line(ONE))
-        for symbol in sorted({*listed.symbols, *lines})
-        if (limits := listed.limits(symbol)) is not None
-    ]
-
-
-def _use(account: str, symbol: str, limits: Limits, line: Line) -> LimitUse:
+def limit_use(keeper: Gatekeeper, scope: str, limits: Limits) -> LimitUse:
+    """One scope's limits with their present use."""
+    version = keeper.controls.versions.current(scope)
+    book, lines = _scoped(keeper, scope)
+    used: dict[str, str] = {}
+    for name, value in _used(keeper, scope, book, lines):
+        most: Decimal | None = getattr(limits, name)
+        if most is not None:
+            used[name] = f"{value / most:.4f}" if most > 0 else "0" if value <= 0 else "over"
     return LimitUse(
-        account=account,
-        symbol=symbol,
+        scope=scope,
+        version=version.version if version else 0,
+        actor=version.actor if version else "configuration",
         limits=limits,
+        used=used,
+        symbols=tuple(_holding(keeper, line) for line in lines),
+    )
+
+
+def _scoped(keeper: Gatekeeper, scope: str) -> tuple[Book | None, list[Line]]:
+    """The book a scope is measured by (None: one symbol of one) and its lines; nothing of a scope that is any."""
+    exposures, words = keeper.exposures, scope.split(".")
+    if "*" in words:
+        return None, []
+    match words:
+        case ["account", name] | ["account", name, "symbol", _]:
+            book = exposures.of(name).book
+        case ["strategy", name]:
+            book = exposures.strategies.get(name)
+        case _:
+            book = exposures.firm
+    if book is None:
+        return None, []
+    book.refresh()
+    symbol = words[-1] if "symbol" in words else None
+    lines = [line for name, line in sorted(book.lines.items()) if symbol in (None, name)]
+    return (book if symbol is None else None), lines
+
+
+def _used(keeper: Gatekeeper, scope: str, book: Book | None, lines: list[Line]) -> Iterator[tuple[str, Decimal]]:
+    yield "long_quantity_max", max((line.worst_long for line in lines), default=ZERO)
+    yield "short_quantity_max", max((line.worst_short for line in lines), default=ZERO)
+    sums: list[Book] | list[Line] = [book] if book is not None else lines
+    gross = sum((one.gross + one.buys_value + one.sells_value for one in sums), ZERO)
+    yield "gross_notional_max", gross
+    yield "net_notional_max", max((max(o.net + o.buys_value, o.sells_value - o.net) for o in sums), default=ZERO)
+    yield "open_orders_max", Decimal(sum(one.orders for one in sums))
+    yield "open_notional_max", sum((one.buys_value + one.sells_value for one in sums), ZERO)
+    equity = _equity(keeper, scope)
+    if equity > 0:
+        largest = max((line.gross + line.buys_value + line.sells_value for line in lines), default=ZERO)
+        yield "concentration_fraction_max", largest / equity
+        yield "leverage_max", gross / equity
+
+
+def _equity(keeper: Gatekeeper, scope: str) -> Decimal:
+    """What there is to lose in a scope; 0 where it depends on the order's account."""
+    words = scope.split(".")
+    if "*" in words or words[0] == "strategy":
+        return ZERO
+    if words[0] != "account":
+        return keeper.exposures.firm_equity(None)
+    exposure = keeper.exposures.of(words[1])
+    return exposure.balance.cash + exposure.book.net
+
+
+def portfolio(keeper: Gatekeeper, account: str) -> Portfolio:
+    """What an account holds, has set aside and has free."""
+    exposure = keeper.exposures.of(account)
+    book = exposure.book
+    book.refresh()
+    return Portfolio(
+        account=account,
+        currency=exposure.balance.currency,
+        trading_state=keeper.controls.gates.state(account),
+        cash=text(exposure.balance.cash),
+        equity=text(exposure.balance.cash + book.net),
+        profit=text(book.profit),
+        bound=text(book.bound),
+        free=text(exposure.free),
+        gross=text(book.gross),
+        net=text(book.net),
+        open_orders=book.orders,
+        reservations=len(exposure.holds),
+        positions=tuple(_holding(keeper, line) for _, line in sorted(book.lines.items())),
+    )
+
+
+def _holding(keeper: Gatekeeper, line: Line) -> Holding:
+    touch = keeper.market.touch(line.symbol)
+    return Holding(
+        symbol=line.symbol,
         quantity=text(line.quantity),
         open_buys=text(line.buys),
         open_sells=text(line.sells),
         worst_long=text(max(ZERO, line.worst_long)),
         worst_short=text(max(ZERO, line.worst_short)),
-    )
-
-
-def _portfolio(keeper: Gatekeeper, account: str) -> Portfolio:
-    """What an account holds, has set aside and has free."""
-    exposure = keeper.exposure(account)
-    settings = keeper.settings
-    money = exposure.money(keeper.market.buy_back, settings.short_margin, settings.fee_fraction)
-    return Portfolio(
-        account=account,
-        currency=exposure.balance.currency,
-        trading_state=keeper.gates.state(account),
-        cash=text(money.cash),
-        short_collateral=text(money.shorts),
-        reserved=text(money.reserved),
-        free=text(money.free),
-        reservations=len(exposure.holds),
-        positions=tuple(
-            Holding(
-                symbol=symbol,
-                quantity=text(line.quantity),
-                open_buys=text(line.buys),
-                open_sells=text(line.sells),
-                reference=text(price) if (price := keeper.market.buy_back(symbol)) is not None else None,
-            )
-            for symbol, line in sorted(exposure.lines.items())
-        ),
+        value=text(line.net),
+        profit=text(line.profit),
+        reference=text(touch.bought) if touch is not None else None,
     )

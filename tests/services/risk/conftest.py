@@ -1,4 +1,4 @@
-"""A gatekeeper over one account, two symbols and a quoted market."""
+"""A gatekeeper over two accounts, two symbols and a quoted market."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.gatekeeper import Gatekeeper
+from services.risk.core.gatekeeper import Gatekeeper, World
 from services.risk.core.market import Market
-from services.risk.settings import AccountLimits, Settings
+from services.risk.settings import Settings
 from shared.contract.accounts import Balance, Position
+from shared.contract.currencies import Rates
+from shared.contract.judgement import Judgement
 from shared.contract.market import Instrument, Quote
 from shared.contract.orders import Order, OrderEvent, OrderStatus
-from shared.contract.risk import Limits, RiskCheck, Verdict
+from shared.contract.risk import Kill, Limits, RiskCheck, RuleResult
 
 NOW_NS = 1_700_000_000_000_000_000
 D = Decimal
@@ -29,15 +31,47 @@ INSTRUMENTS = {
     ),
     "AAPL": Instrument(symbol="AAPL", price_tick=D("0.01"), lot=D(1), quantity_min=D(1), quantity_max=D(100_000)),
 }
+WIDE = Limits(
+    order_quantity_max=D(100_000),
+    order_notional_max=D(10_000_000),
+    long_quantity_max=D(100_000),
+    short_quantity_max=D(100_000),
+    gross_notional_max=D(10_000_000),
+    net_notional_max=D(10_000_000),
+    concentration_fraction_max=D(1_000),
+    leverage_max=D(1_000),
+    open_orders_max=D(1_000),
+    open_notional_max=D(10_000_000),
+    collar_aggressive_fraction_max=D(10**19),
+    collar_passive_fraction_max=D(10**19),
+    messages_per_s_max=D(1_000_000),
+    cancels_per_s_max=D(1_000_000),
+    orders_per_trade_max=D(1_000_000),
+    executions_max=D(1_000_000),
+    loss_max=D(1_000_000),
+    drawdown_max=D(1_000_000),
+)
+"""Nothing here stops an order of a sensible size."""
+
 LIMITS = Limits(
     order_quantity_max=D(10), order_notional_max=D(2_000), long_quantity_max=D(20), short_quantity_max=D(15)
 )
-ACCOUNTS = {"default": {"currency": "USD", "opening_cash": "10000"}}
+ACCOUNTS = {"default": {"currency": "USD", "opening_cash": "10000"}, "*": {"currency": "USD", "opening_cash": "10000"}}
+WORLD = World(INSTRUMENTS, ACCOUNTS)
+SCOPES = {
+    "account.default": WIDE,
+    "account.default.symbol.BTCUSDT": LIMITS,
+    "account.default.symbol.AAPL": LIMITS,
+}
 
 
 def settings(**words: Any) -> Settings:
-    limits = AccountLimits(symbols={"BTCUSDT": LIMITS, "AAPL": LIMITS})
-    return Settings(**({"accounts": {"default": limits}} | words))
+    return Settings(**({"limits": SCOPES, "duplicate_window_s": 0} | words))
+
+
+def limits(**words: Any) -> dict[str, Limits]:
+    """The usual limits with some of the account's own changed."""
+    return SCOPES | {"account.default": Limits(**(WIDE.model_dump() | words))}
 
 
 def quote(symbol: str = "BTCUSDT", bid: str | None = "99", ask: str | None = "100", **words: Any) -> Quote:
@@ -79,42 +113,73 @@ def order(check: RiskCheck, status: OrderStatus, *, version: int = 1, filled: st
     return Order(**(given | words))
 
 
-def event(order: Order, *, position: tuple[str, int] | None = None, cash: tuple[str, int] | None = None) -> OrderEvent:
-    held = position and Position(
-        account=order.account, symbol=order.symbol, quantity=D(position[0]), version=position[1]
-    )
+def position(order: Order, quantity: str, version: int, **words: Any) -> Position:
+    given = {"account": order.account, "symbol": order.symbol, "quantity": D(quantity), "version": version}
+    return Position(**(given | words))
+
+
+def event(
+    order: Order,
+    *,
+    position: tuple[str, int] | Position | None = None,
+    cash: tuple[str, int] | None = None,
+    **words: Any,
+) -> OrderEvent:
+    if isinstance(position, tuple):
+        quantity, version = position
+        position = Position(account=order.account, symbol=order.symbol, quantity=D(quantity), version=version)
     money = cash and Balance(account=order.account, currency="USD", cash=D(cash[0]), version=cash[1])
-    return OrderEvent(account=order.account, order=order, position=held or None, balance=money or None)
+    return OrderEvent(account=order.account, order=order, position=position, balance=money or None, **words)
 
 
 class Desk:
     """The gatekeeper, spoken to in the words of the tests."""
 
-    def __init__(self, **words: Any) -> None:
+    def __init__(self, *, instruments: dict[str, Instrument] | None = None, rates: Any = None, **words: Any) -> None:
         self.market = Market()
         self.market.quote(quote())
         self.market.quote(quote("AAPL"))
-        self.keeper = Gatekeeper(settings(**words), INSTRUMENTS, ACCOUNTS, self.market)
-        self.positions = 0
+        world = World(instruments or INSTRUMENTS, words.pop("accounts", ACCOUNTS), Rates(rates=rates or {}))
+        self.keeper = Gatekeeper(settings(**words), world, self.market)
+        self.told = 0
 
-    def judge(self, *args: Any, now_ns: int = NOW_NS, **words: Any) -> Verdict:
+    @property
+    def controls(self):
+        return self.keeper.controls
+
+    def judge(self, *args: Any, now_ns: int = NOW_NS, **words: Any) -> Judgement:
         return self.keeper.judge(check(*args, **words), now_ns)
 
-    def reserve(self, order_id: str, *args: Any, now_ns: int = NOW_NS, **words: Any) -> Verdict:
+    def findings(self, *args: Any, **words: Any) -> dict[str, RuleResult]:
+        """The last finding of each code."""
+        return {rule.code: rule for rule in self.judge(*args, **words).rules}
+
+    def reserve(self, order_id: str, *args: Any, now_ns: int = NOW_NS, **words: Any) -> Judgement:
         wanted = check(*args, order_id=order_id, reserve=True, **words)
         verdict = self.keeper.judge(wanted, now_ns)
-        return self.keeper.reserve(wanted, verdict, now_ns)[1] if verdict.approved else verdict
+        return self.keeper.reserve(wanted, verdict, now_ns, "life") if verdict.approved else verdict
 
-    def holds(self, quantity: str, symbol: str = "BTCUSDT", account: str = "default") -> None:
-        """Say that the account holds this much."""
-        self.positions += 1
-        done = order(check(symbol=symbol, account=account, order_id="past"), OrderStatus.FILLED, filled="1")
-        self.keeper.hear(event(done, position=(quantity, self.positions)))
+    def hear(self, event: OrderEvent, now_ns: int = NOW_NS) -> bool:
+        return self.keeper.follower.hear(event, now_ns)
 
-    def cash(self, cash: str) -> None:
-        self.positions += 1
-        done = order(check(order_id="past"), OrderStatus.FILLED, filled="1")
-        self.keeper.hear(event(done, cash=(cash, self.positions)))
+    def kill(self, scope: str) -> None:
+        self.controls.gates.kills.set(Kill(scope=scope, reason="drill", actor="ann"), NOW_NS)
+
+    def holds(self, quantity: str, symbol: str = "BTCUSDT", account: str = "default", **words: Any) -> None:
+        """Say that the account holds this much; with a `strategy`, that it is that strategy's."""
+        self.told += 1
+        strategy = words.pop("strategy", None)
+        done = order(
+            check(symbol=symbol, account=account, order_id=f"past-{self.told}"), OrderStatus.FILLED, filled="1"
+        )
+        held = position(done, quantity, self.told, **words)
+        share = held.model_copy(update={"strategy": strategy}) if strategy else None
+        self.hear(event(done, position=held, strategy_position=share))
+
+    def cash(self, cash: str, account: str = "default") -> None:
+        self.told += 1
+        done = order(check(order_id=f"past-{self.told}", account=account), OrderStatus.FILLED, filled="1")
+        self.hear(event(done, cash=(cash, self.told)))
 
 
 @pytest.fixture

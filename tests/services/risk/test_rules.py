@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from decimal import Decimal as D
 
 import pytest
 
 from services.risk.core.findings import too_slow
-from shared.contract.errors import NotFound, Refused
 from shared.contract.market import Feed, FeedStatus
-from shared.contract.risk import Kill, Outcome, RiskCheck, RiskLevel, TradingState
+from shared.contract.risk import Outcome, RiskCheck, RiskLevel, TradingState, Verdict
 from tests.services.risk.conftest import NOW_NS, Desk, check, quote
 
 SECOND_NS = 1_000_000_000
+
+
+def put_state(desk: Desk, state: TradingState, scope: str = "default") -> None:
+    desk.controls.gates.put_state(scope, state, "ann", "drill", NOW_NS)
 
 
 def test_an_order_within_every_limit_is_approved_and_lists_every_rule(desk: Desk) -> None:
@@ -36,6 +40,24 @@ def test_an_order_within_every_limit_is_approved_and_lists_every_rule(desk: Desk
         "RISK_ORDER_NOTIONAL",
         "RISK_POSITION_LIMIT",
         "RISK_BUYING_POWER",
+        "RISK_SESSION_CLOSED",
+        "RISK_NOT_PERMITTED",
+        "RISK_UNHEALTHY",
+        "RISK_COLLAR_AGGRESSIVE",
+        "RISK_COLLAR_PASSIVE",
+        "RISK_GROSS_EXPOSURE",
+        "RISK_NET_EXPOSURE",
+        "RISK_CONCENTRATION",
+        "RISK_LEVERAGE",
+        "RISK_OPEN_ORDERS",
+        "RISK_OPEN_NOTIONAL",
+        "RISK_MESSAGE_RATE",
+        "RISK_ORDERS_PER_TRADE",
+        "RISK_DUPLICATE",
+        "RISK_REPEATED_EXECUTION",
+        "RISK_SELF_TRADE",
+        "RISK_LOSS_LIMIT",
+        "RISK_DRAWDOWN_LIMIT",
     }
     assert all(rule.outcome is Outcome.PASS for rule in verdict.rules)
 
@@ -130,9 +152,9 @@ def test_the_worst_case_position_counts_what_is_held_and_what_is_open(desk: Desk
 
     assert desk.judge("BUY", "5").approved
     assert desk.judge("BUY", "5.001").code == "RISK_POSITION_LIMIT"
-    assert desk.reserve("b", "SELL", "10").approved
-    assert desk.judge("SELL", "10").approved
-    assert desk.judge("SELL", "10.001").code == "RISK_ORDER_QUANTITY"
+    assert desk.reserve("b", "SELL", "10", price="101").approved
+    assert desk.judge("SELL", "10", price="101").approved
+    assert desk.judge("SELL", "10.001", price="101").code == "RISK_ORDER_QUANTITY"
 
 
 def test_open_orders_of_the_other_side_make_no_room(desk: Desk) -> None:
@@ -192,7 +214,7 @@ def test_a_held_short_binds_its_value_and_margin(desk: Desk) -> None:
 
 
 def test_nothing_new_passes_while_a_held_short_cannot_be_valued(desk: Desk) -> None:
-    desk.holds("-1", symbol="XRP")
+    desk.holds("-1", symbol="XRP", last_price=D("0.5"))
 
     verdict = desk.judge()
 
@@ -208,24 +230,37 @@ def test_an_account_without_limits_may_not_trade(desk: Desk) -> None:
 
 
 def test_an_unset_limit_is_nought(desk: Desk) -> None:
-    desk = Desk(accounts={"default": {"symbols": {"*": {"order_quantity_max": "10"}}}})
+    desk = Desk(limits={"account.default": {"order_quantity_max": "10", "order_notional_max": "5000"}})
 
     verdict = desk.judge()
 
-    assert verdict.code == "RISK_ORDER_NOTIONAL"
-    assert [r.code for r in verdict.rules if r.outcome is Outcome.FAIL][-1] == "RISK_POSITION_LIMIT"
+    assert verdict.code == "RISK_POSITION_LIMIT"
+    assert {r.code for r in verdict.rules if r.outcome is Outcome.FAIL} == {
+        "RISK_POSITION_LIMIT",
+        "RISK_GROSS_EXPOSURE",
+        "RISK_NET_EXPOSURE",
+        "RISK_CONCENTRATION",
+        "RISK_LEVERAGE",
+        "RISK_OPEN_ORDERS",
+        "RISK_OPEN_NOTIONAL",
+        "RISK_MESSAGE_RATE",
+        "RISK_ORDERS_PER_TRADE",
+        "RISK_REPEATED_EXECUTION",
+        "RISK_LOSS_LIMIT",
+        "RISK_DRAWDOWN_LIMIT",
+    }
 
 
 def test_a_halted_account_passes_nothing(desk: Desk) -> None:
     desk.holds("5")
-    desk.keeper.gates.put_state("default", TradingState.HALTED, NOW_NS)
+    put_state(desk, TradingState.HALTED)
 
     assert desk.judge("SELL", "1").code == "RISK_TRADING_STATE"
 
 
 def test_a_reducing_account_may_only_shrink_what_it_holds(desk: Desk) -> None:
     desk.holds("5")
-    desk.keeper.gates.put_state("default", TradingState.REDUCING, NOW_NS)
+    put_state(desk, TradingState.REDUCING)
 
     assert desk.judge("BUY", "1").code == "RISK_TRADING_STATE"
     assert desk.judge("SELL", "5").approved
@@ -237,7 +272,7 @@ def test_a_reducing_account_may_only_shrink_what_it_holds(desk: Desk) -> None:
 
 def test_a_reducing_short_may_only_be_bought_back(desk: Desk) -> None:
     desk.holds("-5")
-    desk.keeper.gates.put_state("default", TradingState.REDUCING, NOW_NS)
+    put_state(desk, TradingState.REDUCING)
 
     assert desk.judge("SELL", "1").code == "RISK_TRADING_STATE"
     assert desk.judge("BUY", "5").approved
@@ -245,7 +280,7 @@ def test_a_reducing_short_may_only_be_bought_back(desk: Desk) -> None:
 
 
 def test_a_flat_account_that_is_reducing_passes_nothing(desk: Desk) -> None:
-    desk.keeper.gates.put_state("default", TradingState.REDUCING, NOW_NS)
+    put_state(desk, TradingState.REDUCING)
 
     assert desk.judge("BUY").code == "RISK_TRADING_STATE"
     assert desk.judge("SELL").code == "RISK_TRADING_STATE"
@@ -253,29 +288,22 @@ def test_a_flat_account_that_is_reducing_passes_nothing(desk: Desk) -> None:
 
 @pytest.mark.parametrize("scope", ["firm", "account.default", "symbol.BTCUSDT", "symbol.btcusdt", "strategy.trend"])
 def test_a_kill_stops_everything_in_its_scope(desk: Desk, scope: str) -> None:
-    desk.keeper.gates.kill(Kill(scope=scope, reason="drill"), NOW_NS)
+    desk.kill(scope)
     assert desk.judge(strategy="trend").code == "RISK_KILLED"
 
-    desk.keeper.gates.lift(scope, NOW_NS)
+    desk.controls.gates.kills.lift(scope, "ben", NOW_NS)
     assert desk.judge(strategy="trend").approved
 
 
 def test_a_kill_stops_nothing_outside_its_scope(desk: Desk) -> None:
-    for scope in ("account.other", "symbol.AAPL", "strategy.trend"):
-        desk.keeper.gates.kill(Kill(scope=scope, reason="drill"), NOW_NS)
+    for scope in ("account.other", "symbol.AAPL", "strategy.trend", "venue.binance"):
+        desk.kill(scope)
 
     assert desk.judge().approved
 
 
-def test_a_kill_that_nothing_would_enforce_is_refused(desk: Desk) -> None:
-    with pytest.raises(Refused, match="UNKNOWN_SCOPE"):
-        desk.keeper.gates.kill(Kill(scope="venue.paper", reason="drill"), NOW_NS)
-    with pytest.raises(NotFound):
-        desk.keeper.gates.lift("firm", NOW_NS)
-
-
 def test_the_kill_is_named_before_anything_else_that_fails(desk: Desk) -> None:
-    desk.keeper.gates.kill(Kill(scope="firm", reason="drill"), NOW_NS)
+    desk.kill("firm")
 
     verdict = desk.judge(quantity="5000", price="100.001", symbol="DOGE")
 
@@ -285,11 +313,11 @@ def test_the_kill_is_named_before_anything_else_that_fails(desk: Desk) -> None:
 
 
 def test_a_blocked_symbol_is_denied_until_it_is_unblocked(desk: Desk) -> None:
-    desk.keeper.gates.block("BTCUSDT", "news", NOW_NS)
+    desk.controls.gates.block("BTCUSDT", "ann", "news", NOW_NS)
     assert desk.judge().code == "RISK_SYMBOL_BLOCKED"
     assert desk.judge(symbol="AAPL").approved
 
-    desk.keeper.gates.unblock("BTC/USDT", NOW_NS)
+    desk.controls.gates.unblock("BTC/USDT", "ben", NOW_NS)
     assert desk.judge().approved
 
 
@@ -299,6 +327,21 @@ def test_a_decision_over_its_budget_is_a_denial(desk: Desk) -> None:
     assert verdict.code == "RISK_TOO_SLOW"
     assert verdict.elapsed_us == 50_100
     assert too_slow(desk.judge(), 49.9, 50, "default").approved
+    desk.holds("5")
+    assert too_slow(desk.judge("SELL", "5"), 50.1, 50, "default").approved, "an exit"
+
+
+def test_a_verdict_travels_in_the_words_of_its_message(desk: Desk) -> None:
+    for verdict in (
+        desk.judge(),
+        desk.judge("BUY", "5000", price="100.001"),
+        desk.reserve("a", "BUY", "1", group="g"),
+        too_slow(desk.judge(), 1.5, 50, "default"),
+    ):
+        plain = Verdict.model_validate(verdict.model_dump())
+        assert Verdict.decode(verdict.encode()) == plain
+        assert verdict == plain
+        assert verdict.model_copy(update={"epoch": "e"}).epoch == "e"
 
 
 @pytest.mark.parametrize(
@@ -310,6 +353,6 @@ def test_the_level_follows_the_tightest_limit(desk: Desk, quantity: str, level: 
 
 
 def test_the_level_of_a_limit_of_nothing_is_breached() -> None:
-    desk = Desk(accounts={"*": {"symbols": {"*": {}}}})
+    desk = Desk(limits={"account.*": {}})
 
     assert desk.judge().risk_level is RiskLevel.BREACHED

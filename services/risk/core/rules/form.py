@@ -1,0 +1,44 @@
+"""Forms: what is said of every order of one instrument, prepared."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from services.risk.core.findings import Findings, finding, text
+from shared.contract.market import Instrument
+from shared.contract.sessions import Sessions
+
+
+class Said:
+    """A finding whose value alone changes."""
+
+    __slots__ = ("_after", "_before", "code", "limit", "rule", "scope")
+
+    def __init__(self, rule: str, code: str, limit: str, scope: str) -> None:
+        self.rule, self.code, self.limit, self.scope = rule, code, limit, scope
+        self._before, self._after = finding(rule, code, "\0", limit, scope).split("\\u0000")
+
+    def note(self, findings: Findings, ok: bool, value: Decimal, what: str) -> None:
+        if ok:
+            findings.words.append(self._before + text(value) + self._after)
+            return
+        measured = text(value)
+        reason = f"{what} {measured} is not {self.limit}"
+        findings.fail(self.rule, self.code, measured, self.limit, self.scope, reason)
+
+
+class Form:
+    """One instrument, with everything that is said of its orders prepared."""
+
+    def __init__(self, instrument: Instrument, sessions: Sessions) -> None:
+        symbol = instrument.symbol
+        self.instrument = instrument
+        self.sessions = sessions
+        self.listed = finding("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol)
+        self.is_open = finding("R02", "RISK_SESSION_CLOSED", "open", "open", instrument.calendar)
+        tick, lot = text(instrument.price_tick), text(instrument.lot)
+        self.tick = Said("R04", "RISK_PRICE_TICK", f"a multiple of {tick}", symbol)
+        self.lot = Said("R04", "RISK_LOT", f"a multiple of {lot}", symbol)
+        bounds = f"within {text(instrument.quantity_min)} to {text(instrument.quantity_max)}"
+        self.range = Said("R04", "RISK_QUANTITY_RANGE", bounds, symbol)
+        self.least = Said("R04", "RISK_NOTIONAL_MIN", f"at least {text(instrument.notional_min)}", symbol)

@@ -1,0 +1,78 @@
+"""R01, R02, R04: whether the numbers are numbers, the symbol can be traded just now, and the order has its measures."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from services.risk.core.rules.case import Case
+from services.risk.core.rules.form import Form, Said
+
+QUOTIENT_MAX = Decimal("1e27")
+FINITE = Said("R01", "RISK_BAD_NUMBER", "finite and > 0", "quantity")
+
+
+def numbers(case: Case) -> bool:
+    """R01: before anything is compared with anything."""
+    check, findings = case.check, case.findings
+    for name, number in (
+        ("quantity", check.quantity),
+        ("price", check.price),
+        ("stop_price", check.stop_price),
+        ("leaves", case.leaves),
+    ):
+        if number is not None and not (number.is_finite() and number > 0):
+            reason = f"{name} must be a positive, finite number"
+            return findings.fail("R01", "RISK_BAD_NUMBER", str(number), "finite and > 0", name, reason)
+    FINITE.note(findings, True, check.quantity, "quantity")
+    return True
+
+
+def form(case: Case) -> None:
+    """R02 and R04."""
+    check, findings, listed = case.check, case.findings, case.form
+    if listed is None:
+        symbol = check.symbol
+        reason = f"symbol {symbol} is not listed"
+        findings.fail("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol, reason)
+        return
+    findings.words.append(listed.listed)
+    _session(case, listed)
+    instrument = listed.instrument
+    if check.price is not None:
+        listed.tick.note(findings, _multiple(check.price, instrument.price_tick), check.price, "price")
+    if check.stop_price is not None and check.order_type != "TRAILING_STOP":
+        listed.tick.note(findings, _multiple(check.stop_price, instrument.price_tick), check.stop_price, "stop_price")
+    quantity = check.quantity
+    listed.lot.note(findings, _multiple(quantity, instrument.lot), quantity, "quantity")
+    fits = instrument.quantity_min <= quantity <= instrument.quantity_max
+    listed.range.note(findings, fits, quantity, "quantity")
+    if case.price is not None:
+        notional = quantity * case.price * instrument.multiplier
+        listed.least.note(findings, notional >= instrument.notional_min, notional, "notional")
+
+
+def _session(case: Case, listed: Form) -> None:
+    """R02: the market trades now, and an order until a stated time still has time."""
+    check, findings = case.check, case.findings
+    if listed.sessions.is_open(case.now_ns):
+        findings.words.append(listed.is_open)
+    else:
+        calendar = listed.instrument.calendar
+        reason = f"{check.symbol} is not traded now: calendar {calendar} is closed"
+        findings.fail("R02", "RISK_SESSION_CLOSED", "closed", "open", calendar, reason)
+    if check.time_in_force == "GTD" or check.expire_ns:
+        expire_ns = check.expire_ns or 0
+        findings.note(
+            "R02",
+            "RISK_EXPIRED",
+            ok=expire_ns > case.now_ns,
+            value=str(expire_ns),
+            limit=f"after {case.now_ns}",
+            scope="expire_at",
+            reason="expire_at lies in the past" if expire_ns else "time_in_force GTD needs expire_at",
+        )
+
+
+def _multiple(value: Decimal, step: Decimal) -> bool:
+    # A quotient of more digits than Decimal carries has no remainder to look at.
+    return value < step * QUOTIENT_MAX and value % step == 0
