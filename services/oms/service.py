@@ -3,147 +3,144 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from weakref import WeakValueDictionary
 
-from services.oms.core import order as core
-from services.oms.core.book import Book
+from services.oms.core.account_feed import AccountFeed
+from services.oms.core.accounts import Appraiser, opens
+from services.oms.core.approvals import Approvals
+from services.oms.core.book import Book, Change
+from services.oms.core.clerk import Clerk
+from services.oms.core.desk import Desk
+from services.oms.core.holdings import Terms
+from services.oms.core.intake import Intake
+from services.oms.core.reconciling.reconciler import Reconciler
+from services.oms.core.why import explain
 from services.oms.settings import Settings
+from services.oms.store.accounts import Accounts
 from services.oms.store.archive import Archive
-from services.oms.store.orders import OrderStore
+from services.oms.store.orders import OrderStore, subject_of
+from services.oms.store.reconciliation import ReconciliationStore, VenueLine
+from services.oms.store.routes import views
 from shared.contract import subjects
-from shared.contract.errors import Unavailable
-from shared.contract.orders import Command, Order, OrderEvent, OrderStatus, Report, SubmitOrder
-from shared.contract.risk import Verdict
-from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, get, known_instrument, on, post
+from shared.contract.groups import SubmitBracket, SubmitPair
+from shared.contract.orders import Order, ReplaceRequest, Report, SubmitOrder
+from shared.contract.risk import RiskCheck, Verdict
+from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, known_instrument, on, patch, post, watch
+from shared.kit.frames import decode_frame
 
 
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the desk, and everything the desk can say."""
-    store = OrderStore(kit.valkey, kit.journal)
-    archive = Archive(store)
-    desk = OrderDesk(kit, settings, store, archive)
+    oms = OrderDesk(kit, settings)
+    clerk, market = oms.clerk, (watch(subjects.QUOTE, oms.clerk.quote),)
+    if settings.stop_trigger == "TRADE":
+        market = (watch(subjects.TICK, clerk.tick), watch(subjects.FRAME, clerk.frame))
     return Service(
-        hears=(on(subjects.ORDER_REPORT, desk.report, lane="order_id"),),
-        says=(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION),
-        asks=(subjects.RISK_CHECK,),
-        serves=(
-            post("/orders", desk.submit),
-            get("/orders", archive.orders),
-            get("/orders/{order_id}", archive.order),
-            get("/orders/{order_id}/fills", archive.order_fills),
-            get("/orders/{order_id}/events", archive.order_events),
-            delete("/orders/{order_id}", desk.cancel),
-            post("/orders/{order_id}/cancel", desk.cancel),
-            get("/fills", archive.fills),
-            get("/positions", archive.all_positions),
-            get("/positions/{account}", archive.positions),
-            get("/accounts/{account}", archive.account),
+        hears=(
+            on(subjects.ORDER_REPORT, oms.report, lane="order_id"),
+            on(subjects.RISK_KILL, clerk.kill, lane="scope"),
+            on(subjects.RISK_RELEASE, oms.approvals.release, lane="order_id"),
+            *market,
         ),
-        every=(each(settings.ask_again_every_s, desk.ask_again), each(1.0, desk.expire)),
-        recovers=desk.recover,
-        stats=desk.stats,
+        says=(
+            *(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_REPLACE, subjects.ORDER_REPORT),
+            *(subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION, subjects.ALERT),
+        ),
+        asks=(subjects.RISK_CHECK, subjects.VENUE_STATEMENT),
+        serves=(
+            post("/orders", oms.submit, hot=True),
+            post("/orders/bracket", oms.bracket),
+            post("/orders/oco", oms.pair),
+            post("/orders/cancel-all", clerk.cancel_all),
+            patch("/orders/{order_id}", oms.replace),
+            delete("/orders/{order_id}", clerk.cancel),
+            post("/orders/{order_id}/cancel", clerk.cancel),
+            *views(oms.archive, oms.accounts, oms.feed.read, oms.reconciler),
+        ),
+        every=(
+            each(settings.ask_again_every_s, oms.ask_again),
+            each(1.0, clerk.expire),
+            each(1.0, clerk.follow_market),
+            each(0.05, oms.approvals.tend),
+            each(1.0, oms.reconciler.go_round),
+        ),
+        recovers=oms.recover,
+        stats=oms.stats,
     )
 
 
 class OrderDesk:
-    def __init__(self, kit: Kit, settings: Settings, store: OrderStore, archive: Archive) -> None:
-        self._kit = kit
-        self._settings = settings
-        self._store = store
-        self._archive = archive
-        self._book = Book(kit.config("accounts"), settings.opening_cash)
-        self._submitting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, kit: Kit, settings: Settings) -> None:
+        self._kit, self._settings = kit, settings
+        self._store = OrderStore(kit.valkey, kit.journal)
+        listed, named, now_ns = kit.instruments, kit.config("accounts"), kit.clock.now_ns
+        self._desk = Desk(Book(Terms(listed, kit.rates.rate, named, settings.opening_cash), settings.release_wait_s))
+        self._intake = Intake(self._desk, partial(known_instrument, listed), kit.sessions, now_ns, kit.new_id)
+        self.approvals = Approvals(self._desk, self._ask, self._keep, self._store, now_ns)
+        self.clerk = Clerk(self._desk, self._keep, self._store.together, now_ns, decode_frame)
+        self.archive = Archive(self._store, kit.valkey, explain)
+        values = Appraiser(listed, kit.rates.rate, self._desk.price_of)
+        self.accounts = Accounts(self._store, kit.valkey, values, opens(named, settings.opening_cash))
+        self.feed = AccountFeed(self.accounts.standing)
+        records, line = ReconciliationStore(kit.valkey, kit.journal), VenueLine(kit, settings.statement_timeout_s)
+        self.reconciler = Reconciler(self.clerk, records, line, listed, asyncio.Lock(), settings.reconcile_every_s)
+        self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
         """One order for one client order id, however often and however concurrently it is asked for."""
-        known_instrument(self._kit.instruments, command.symbol)
-        command, order_id = core.named(command, idempotency_key, new_id=self._kit.new_id())
-        async with self._submitting.setdefault(order_id, asyncio.Lock()):
-            return await self._first_answer(command, order_id) or await self._admit(command, order_id)
+        return await self._answer(self._intake.single(command, idempotency_key))
 
-    async def _first_answer(self, command: SubmitOrder, order_id: str) -> Reply | None:
-        known = self._book.orders.get(order_id) or await self._store.order(command.account, order_id)
-        if known is None:
-            return None
-        core.same_intent(command, known)
-        self._kit.meter.count("orders_replayed")
-        events = await self._store.events(command.account, order_id)
-        verdict = await self._store.verdict(command.account, order_id)
-        return _answer(events[0].order, verdict, {"Idempotency-Replayed": "true"})
+    async def bracket(self, bracket: SubmitBracket, idempotency_key: IdempotencyKey = None) -> Reply:
+        """An entry with its exits, under the entry's client order id."""
+        return await self._answer(self._intake.bracket(bracket, idempotency_key))
 
-    async def _admit(self, command: SubmitOrder, order_id: str) -> Reply:
-        check = core.to_check(command, order_id)
-        verdict = await self._kit.bus.ask(subjects.RISK_CHECK, check, timeout_s=self._settings.risk_timeout_s)
-        now_ns = self._kit.clock.now_ns()
-        if verdict.approved and now_ns > verdict.valid_until_ns:
-            raise Unavailable("risk's approval lapsed before the order could be committed; send it again")
-        order = core.open_order(command, verdict, order_id=order_id, at_ns=self._book.next_ns(now_ns))
-        await self._keep(self._book.note(order), core.route(order) if verdict.approved else None, verdict)
-        self._kit.meter.count("orders_accepted" if verdict.approved else "orders_denied")
-        return _answer(order, verdict)
+    async def pair(self, pair: SubmitPair, idempotency_key: IdempotencyKey = None) -> Reply:
+        """Two orders of which one is to fill, under the first one's client order id."""
+        return await self._answer(self._intake.pair(pair, idempotency_key))
 
-    async def cancel(self, order_id: str) -> Order:
-        """The order with its cancel committed and on the way; the venue has the last word."""
-        order = self._book.orders.get(order_id) or await self._archive.order(order_id)
-        asked = core.ask_to_cancel(order, at_ns=self._kit.clock.now_ns())
-        if asked is not order:
-            await self._keep(self._book.note(asked), core.cancel_of(asked))
-        return asked
+    async def _answer(self, drafts: list[Order]) -> Reply:
+        async with self._alone.setdefault(drafts[0].order_id, asyncio.Lock()):
+            answer, again = await self.approvals.submit(drafts)
+        return Reply(answer, headers={"Idempotency-Replayed": "true"} if again else {})
+
+    async def replace(self, order_id: str, request: ReplaceRequest) -> Order:
+        """The order with its new terms, or with them on their way; the venue has the last word."""
+        order = await self.clerk.found(order_id)
+        return await self.approvals.replace(order, request, known_instrument(self._kit.instruments, order.symbol))
 
     async def report(self, report: Report) -> None:
         """What the venue says of an order becomes the order's state, and its fill the account's."""
-        order_id = report.order_id
-        if order_id not in self._book.orders:
-            # Over and let go: the store knows it and its fills. Its lane is ours while we look.
-            order = await self._store.order(report.account, order_id)
-            if order is None:
-                raise LookupError(f"the venue speaks of order {order_id}, which was never committed here")
-            self._book.take(order, await self._store.fills_of(order.account, order_id))
-        order = self._book.orders[order_id]
-        fills = self._book.fills.setdefault(order_id, set())
-        after, fill = core.apply(order, report, fills, at_ns=self._book.next_ns(self._kit.clock.now_ns()))
-        if after is not order:
-            await self._keep(self._book.note(after, fill))
-        self._book.let_go(order_id)
-        self._kit.meter.count("fills" if fill else "reports" if after is not order else "reports_repeated")
-
-    async def _keep(self, event: OrderEvent, command: Command | None = None, verdict: Verdict | None = None) -> None:
-        await self._store.keep(event, command, verdict)
-        self._book.let_go(event.order.order_id)
+        news = await self.clerk.report(report)
+        self._kit.meter.count("reports" if news else "reports_repeated")
 
     async def ask_again(self) -> None:
         """Tell the venue again of orders it has not spoken of; after a while, say that their fate is unknown."""
-        now_ns = self._kit.clock.now_ns()
-        for order in core.silent(self._book.orders.values(), now_ns=now_ns, age_s=self._settings.ask_again_every_s):
-            self._kit.meter.count("venue_asked_again")
-            if order.status is OrderStatus.PENDING_CANCEL:
-                await self._kit.bus.say(subjects.ORDER_CANCEL, core.cancel_of(order))
-                continue
-            if core.silent([order], now_ns=now_ns, age_s=self._settings.unknown_after_s):
-                await self._keep(self._book.note(core.doubt(order, at_ns=now_ns)))
-            await self._kit.bus.say(subjects.ORDER_NEW, core.route(order))
-
-    async def expire(self) -> None:
-        """End the orders whose day is over."""
-        now_ns = self._kit.clock.now_ns()
-        for order in core.overdue(self._book.orders.values(), now_ns=now_ns):
-            await self._keep(self._book.note(core.expire(order, at_ns=now_ns)), core.cancel_of(order))
+        words = await self.clerk.remind(self._settings.ask_again_every_s, self._settings.unknown_after_s)
+        for command in words:
+            await self._kit.bus.say(subject_of(command), command)
+        self._kit.meter.count("venue_asked_again", len(words))
 
     async def recover(self) -> None:
         """The book as it was last committed; it replaces in one step what was only decided."""
-        book = self._book.blank()
-        for account in await self._store.accounts():
-            book.restore(await self._store.balance(account), await self._store.positions(account))
-            for order in await self._store.open_orders(account):
-                fills = await self._store.fills_of(account, order.order_id) if order.filled_quantity else set[str]()
-                book.take(order, fills)
-        self._book = book
+        book = self._desk.book.blank()
+        await self._store.recall(book)
+        self._desk.renew(book)
+        self.feed.begin_anew()
+        self.reconciler.begin_anew()
 
     def stats(self) -> dict[str, int]:
-        return {"orders_open": len(self._book.orders)}
+        return self._desk.stats() | self.feed.stats() | self.reconciler.stats()
 
+    async def _ask(self, check: RiskCheck) -> Verdict:
+        return await self._kit.bus.ask(subjects.RISK_CHECK, check, timeout_s=self._settings.risk_timeout_s)
 
-def _answer(order: Order, verdict: Verdict | None, headers: dict[str, str] | None = None) -> Reply:
-    if order.status is OrderStatus.DENIED and verdict is not None:
-        raise core.denial(order, verdict)
-    return Reply(order, headers=headers or {})
+    async def _keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
+        kept = await self._store.keep(changes, epoch)
+        for change in changes if kept else ():
+            self.feed.told(change.event)
+            self._desk.book.settled(change)
+            if change.order.version == 1:
+                self._kit.meter.count(f"orders_{change.order.status.lower()}")
+        return kept

@@ -2,85 +2,233 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from shared.contract.accounts import Balance, Position
-from shared.contract.orders import Fill, Order, OrderEvent
-from shared.domain.ledger import hold, pay
-from shared.domain.lifecycle import OPEN
+from services.oms.core.due import Deadlines, Owed
+from services.oms.core.holdings import Holdings, Terms
+from services.oms.core.made import made
+from services.oms.core.order import WAITING
+from services.oms.core.stops import Stops
+from shared.contract.accounts import Balance, Entry, Position
+from shared.contract.orders import Command, Fill, Order, OrderEvent, OrderStatus, Report
+from shared.contract.risk import Reservation, Verdict
+from shared.domain.lifecycle import OPEN, TERMINAL
+
+OVER_KEPT = 20_000
+"""So many orders that are over are still known to have been, so that asking for one again costs risk nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One order's change, with all that is to be committed together with it."""
+
+    event: OrderEvent
+    commands: tuple[Command, ...] = ()
+    verdict: Verdict | None = None
+    entry: Entry | None = None
+    reservation: Reservation | None = None
+    released: bool = False
+
+    @property
+    def order(self) -> Order:
+        return self.event.order
 
 
 class Book:
-    """Open orders by id, with their fills; positions and balances by account."""
+    """Open orders by id, with their fills and what is set aside for them; groups that still have an open order."""
 
-    def __init__(self, accounts: Mapping[str, Any], opening_cash: Decimal) -> None:
-        self._listed = accounts
-        self._opening_cash = opening_cash
+    def __init__(self, terms: Terms, release_wait_s: float) -> None:
+        self._terms = terms
+        self._release_wait_s = release_wait_s
         self._newest_ns = 0
         self.orders: dict[str, Order] = {}
         self.fills: dict[str, set[str]] = {}
-        self.positions: dict[tuple[str, str], Position] = {}
-        self.balances: dict[str, Balance] = {}
+        self.groups: dict[str, set[str]] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.holdings = Holdings(terms)
+        self.stops = Stops()
+        self.deadlines = Deadlines(release_wait_s)
+        self.owed = Owed()
+        self._in_flight: Counter[str] = Counter()
+        self._over: dict[str, None] = {}
 
     def blank(self) -> Book:
-        """An empty book of the same terms, to be filled from the store."""
-        other = Book(self._listed, self._opening_cash)
+        """An empty book of the same terms, to be filled from the store; what the market shows stands."""
+        other = Book(self._terms, self._release_wait_s)
         other._newest_ns = self._newest_ns
+        other.stops = self.stops.emptied()
         return other
-
-    def restore(self, balance: Balance | None, positions: Iterable[Position]) -> None:
-        """Take up an account as it was committed."""
-        if balance is not None:
-            self.balances[balance.account] = balance
-        for position in positions:
-            self.positions[position.account, position.symbol] = position
-
-    def take(self, order: Order, fills: set[str]) -> None:
-        """Take up an order as it was committed."""
-        self.orders[order.order_id] = order
-        self.fills[order.order_id] = fills
-        self._newest_ns = max(self._newest_ns, order.created_ns, order.updated_ns)
 
     def next_ns(self, now_ns: int) -> int:
         """A time that no other order or fill has, so that it can serve as a cursor: now, in whole microseconds."""
         self._newest_ns = max(now_ns // 1000 * 1000, self._newest_ns + 1000)
         return self._newest_ns
 
-    def balance(self, account: str) -> Balance:
-        """The account's money; a new account opens with the cash that config/accounts.yaml gives it."""
-        if account not in self.balances:
-            listed = self._listed.get(account) or self._listed.get("*") or {}
-            self.balances[account] = Balance(
-                account=account,
-                currency=str(listed.get("currency", "USD")),
-                cash=Decimal(str(listed.get("opening_cash", self._opening_cash))),
-            )
-        return self.balances[account]
+    def open_orders(self) -> Iterator[Order]:
+        """All of them; to be asked for by people and at a start, never for each order or tick."""
+        return (order for order in self.orders.values() if order.status in OPEN)
 
-    def note(self, order: Order, fill: Fill | None = None) -> OrderEvent:
-        """Enter a decided change; the event that says what it did to the account."""
-        self.orders[order.order_id] = order
-        if fill is None:
-            opening = self.balance(order.account) if order.version == 1 else None
-            return OrderEvent(account=order.account, order=order, balance=opening)
-        key = (order.account, order.symbol)
-        before = self.positions.get(key) or Position(account=order.account, symbol=order.symbol)
-        self.positions[key] = hold(before, fill)
-        self.balances[order.account] = pay(self.balance(order.account), fill)
-        self.fills.setdefault(order.order_id, set()).add(fill.fill_id)
-        return OrderEvent(
+    def knows(self, order_id: str) -> bool:
+        """Whether there certainly is such an order; the store may know of more."""
+        return order_id in self.orders or order_id in self._over
+
+    def members(self, group: str) -> list[Order]:
+        """The orders of a group, the first one first; none of a group that is over."""
+        members = [self.orders[order_id] for order_id in self.groups.get(group, ())]
+        return sorted(members, key=_created)
+
+    # As it was committed.
+
+    def restore(
+        self, balance: Balance | None, positions: Iterable[Position], reservations: Iterable[Reservation]
+    ) -> None:
+        """Take up an account."""
+        self.holdings.restore(balance, positions)
+        self.reservations |= {one.order_id: one for one in reservations}
+
+    def take(self, order: Order, fills: set[str]) -> None:
+        """Take up an order."""
+        self.fills[order.order_id] = fills
+        self._newest_ns = max(self._newest_ns, order.created_ns, order.updated_ns)
+        self._put(order)
+
+    # As it is decided.
+
+    def opening(
+        self,
+        order: Order,
+        commands: tuple[Command, ...] = (),
+        verdict: Verdict | None = None,
+    ) -> Change:
+        """The change by which an order begins. It stands here only once it is committed, by `enter`."""
+        balance = self.holdings.balance(order.account)
+        opening = None if balance.version else balance
+        event = made(OrderEvent, account=order.account, order=order, balance=opening)
+        reservation = verdict.reservation if verdict is not None and order.status is OrderStatus.ACCEPTED else None
+        return Change(event, commands, verdict, reservation=reservation)
+
+    def enter(self, change: Change) -> None:
+        """An order began."""
+        order = change.order
+        if order.status not in OPEN:
+            self._remember(order.order_id)
+        if order.status not in OPEN or order.order_id in self.orders:
+            return
+        if change.reservation is not None:
+            self.reservations[order.order_id] = change.reservation
+        self._put(order)
+
+    def note(
+        self,
+        order: Order,
+        commands: tuple[Command, ...] = (),
+        *,
+        fill: Fill | None = None,
+        report: Report | None = None,
+        reservation: Reservation | None = None,
+    ) -> Change:
+        """Enter a decided change; what it did to the account, and what is left set aside."""
+        posted = self.holdings.post(fill) if fill else None
+        if fill is not None:
+            self.fills.setdefault(order.order_id, set()).add(fill.fill_id)
+        event = made(
+            OrderEvent,
             account=order.account,
             order=order,
             fill=fill,
-            position=self.positions[key],
-            balance=self.balances[order.account],
+            report=report,
+            position=posted.position if posted else None,
+            strategy_position=posted.strategy_position if posted else None,
+            balance=posted.balance if posted else None,
         )
+        left, released = self._set_aside(order, reservation)
+        self._in_flight[order.order_id] += 1
+        self._put(order)
+        return Change(event, commands, None, posted.entry if posted else None, left, released)
+
+    def undo(self, change: Change, before: Order, reservation: Reservation | None) -> bool:
+        """Take back a change that was not committed after all; False when something was built upon it meanwhile."""
+        order_id = before.order_id
+        self._landed(order_id)
+        if self.orders.get(order_id) is not change.order:
+            return False
+        self.reservations.pop(order_id, None)
+        if reservation is not None:
+            self.reservations[order_id] = reservation
+        self._put(before)
+        return True
+
+    def settled(self, change: Change) -> None:
+        """A change is committed. Once an order is over, with all of its group, only the store knows it."""
+        order_id = change.order.order_id
+        if change.order.version > 1:
+            self._landed(order_id)
+        self.let_go(order_id)
 
     def let_go(self, order_id: str) -> None:
-        """Drop an order that is over and committed; the store still knows it."""
+        """Drop an order if it is over, with all of its group, and nothing of them is on its way to the disk."""
         order = self.orders.get(order_id)
-        if order is not None and order.status not in OPEN:
-            del self.orders[order_id]
-            self.fills.pop(order_id, None)
+        if order is None or order.status in OPEN:
+            return
+        together = tuple(self.groups.get(order.group, ())) if order.group else (order_id,)
+        if any(one in self._in_flight or self.orders[one].status in OPEN for one in together):
+            return
+        for one in together:
+            self._remember(one)
+            self.orders.pop(one, None)
+            self.fills.pop(one, None)
+        if order.group:
+            self.groups.pop(order.group, None)
+
+    def _remember(self, order_id: str) -> None:
+        self._over[order_id] = None
+        if len(self._over) > OVER_KEPT:
+            del self._over[next(iter(self._over))]
+
+    def _landed(self, order_id: str) -> None:
+        """One change fewer of the order is on its way to the disk."""
+        self._in_flight[order_id] -= 1
+        if self._in_flight[order_id] <= 0:
+            del self._in_flight[order_id]
+
+    def _put(self, order: Order) -> None:
+        order_id = order.order_id
+        self.orders[order_id] = order
+        if order.group:
+            self.groups.setdefault(order.group, set()).add(order_id)
+        self.owed.note(order, order.updated_ns)
+        self.deadlines.note(order)
+        if order.held and order.status in OPEN - WAITING:
+            self.stops.put(order)
+        else:
+            self.stops.drop(order_id)
+
+    def _set_aside(self, order: Order, reservation: Reservation | None) -> tuple[Reservation | None, bool]:
+        """What is left set aside for the order if that changed, and whether it was all released."""
+        order_id = order.order_id
+        held = self.reservations.get(order_id)
+        wanted = reservation or held
+        if wanted is None:
+            return None, False
+        left = _may_still_fill(order)
+        if order.status in TERMINAL or left <= 0:
+            self.reservations.pop(order_id, None)
+            return None, held is not None
+        price = max(wanted.price, held.price) if held is not None and order.replacing else wanted.price
+        if (left, price) != (wanted.quantity, wanted.price):
+            wanted = wanted.model_copy(update={"quantity": left, "price": price})
+        self.reservations[order_id] = wanted
+        return (None if wanted is held else wanted), False
+
+
+def _may_still_fill(order: Order) -> Decimal:
+    """By the terms that stand, and by those that are on their way."""
+    whole = max(order.quantity, order.replacing.quantity) if order.replacing else order.quantity
+    return whole - order.filled_quantity
+
+
+def _created(order: Order) -> int:
+    return order.created_ns

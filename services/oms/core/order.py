@@ -1,129 +1,175 @@
-"""What becomes of an order: identity, admission, and the folding of a venue's reports."""
+"""What becomes of an order: its first commit, its end, and the folding of a venue's reports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
 
-from shared.contract.errors import Conflict, Refused
-from shared.contract.orders import CancelOrder, Fill, Order, OrderStatus, Report, RouteOrder, SubmitOrder, TimeInForce
-from shared.contract.risk import RiskCheck, Verdict
-from shared.domain.identity import order_id
+from services.oms.core.made import made
+from shared.contract.errors import Conflict
+from shared.contract.orders import (
+    CancelOrder,
+    Command,
+    Fill,
+    Order,
+    OrderStatus,
+    OrderType,
+    Replacement,
+    ReplaceOrder,
+    Report,
+    RouteOrder,
+    TimeInForce,
+)
+from shared.contract.risk import Verdict
 from shared.domain.ledger import average_fill_price
 from shared.domain.lifecycle import OPEN, TERMINAL, may
 
-INTENT = ("symbol", "side", "order_type", "quantity", "price", "time_in_force", "venue", "strategy", "metadata")
+ON_REQUEST = "cancelled on request"
+DAY_IS_OVER = "its day is over"
+TIME_IS_OVER = "its time is over"
+SILENCE = "the venue has not answered"
+
+WAITING = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
+"""Not let through by risk yet."""
 
 
-def named(command: SubmitOrder, header: str | None, *, new_id: str) -> tuple[SubmitOrder, str]:
-    """The command under its client order id (its own, the header's, or a new one), and the order id this leads to."""
-    given = command.client_order_id
-    if header and given and header != given:
-        raise Refused(
-            "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
-        )
-    client_order_id = given or header or new_id
-    named = command.model_copy(update={"client_order_id": client_order_id})
-    return named, order_id(command.account, client_order_id)
+def untold(order: Order) -> bool:
+    """Whether no venue has ever been told of it."""
+    return order.status in WAITING or (order.status is OrderStatus.ACCEPTED and order.held)
 
 
-def to_check(command: SubmitOrder, order_id: str) -> RiskCheck:
-    """What risk is asked."""
-    return RiskCheck(
-        account=command.account,
-        order_id=order_id,
-        symbol=command.symbol,
-        side=command.side,
-        order_type=command.order_type,
-        quantity=command.quantity,
-        price=command.price,
-        strategy=command.strategy,
-        reserve=True,
-    )
+def outcome(verdict: Verdict) -> tuple[OrderStatus, str]:
+    """What becomes of an order by risk's word, and why: it is let through, waits for a second person, or is denied."""
+    if verdict.approved:
+        return OrderStatus.ACCEPTED, ""
+    status = OrderStatus.PENDING_RISK if verdict.pending else OrderStatus.DENIED
+    return status, f"{verdict.code}: {verdict.reason}"
 
 
-def open_order(command: SubmitOrder, verdict: Verdict, *, order_id: str, at_ns: int) -> Order:
-    """The order as first committed: ACCEPTED, or DENIED with the reason."""
-    assert command.client_order_id is not None
-    return Order(
-        order_id=order_id,
-        account=command.account,
-        client_order_id=command.client_order_id,
-        status=OrderStatus.ACCEPTED if verdict.approved else OrderStatus.DENIED,
-        reason="" if verdict.approved else f"{verdict.code}: {verdict.reason}",
-        created_ns=at_ns,
-        updated_ns=at_ns,
-        **{field: getattr(command, field) for field in INTENT},
-    )
-
-
-def same_intent(command: SubmitOrder, order: Order) -> None:
-    """Refuse a known id with other words."""
-    changed = [field for field in INTENT if getattr(command, field) != getattr(order, field)]
-    if changed:
-        raise Conflict(
-            "CLIENT_ORDER_ID_REUSED",
-            f"client_order_id {order.client_order_id} was used for another order ({', '.join(changed)} differ); "
-            "use a new id",
-            field="client_order_id",
-        )
-
-
-def denial(order: Order, verdict: Verdict) -> Refused:
-    """How a denied order is answered: by the first rule that failed, with all that were looked at."""
-    return Refused(verdict.code, verdict.reason, extra={"order_id": order.order_id, "rules": verdict.rules})
+# What the venue is told.
 
 
 def route(order: Order) -> RouteOrder:
-    """What the venue is told."""
-    fields = set(RouteOrder.model_fields)
-    return RouteOrder(**{field: getattr(order, field) for field in fields})
-
-
-def ask_to_cancel(order: Order, *, at_ns: int) -> Order:
-    """The order once its cancel is on the way; unchanged when it already is."""
-    if order.status is OrderStatus.PENDING_CANCEL:
-        return order
-    if order.status in TERMINAL:
-        raise Conflict("ORDER_IS_OVER", f"order {order.order_id} is {order.status}; nothing is left to cancel")
-    return _moved(order, OrderStatus.PENDING_CANCEL, at_ns=at_ns)
-
-
-DAY_IS_OVER = "its day is over"
-DAY_NS = 86_400_000_000_000
-
-
-def overdue(orders: Iterable[Order], *, now_ns: int) -> list[Order]:
-    """DAY orders of an earlier day than today, UTC, that nobody has asked to cancel yet."""
-    return [
-        order
-        for order in orders
-        if order.time_in_force is TimeInForce.DAY
-        and order.created_ns // DAY_NS < now_ns // DAY_NS
-        and order.status in OPEN - {OrderStatus.PENDING_CANCEL}
-    ]
-
-
-def expire(order: Order, *, at_ns: int) -> Order:
-    """The order on its way out because its day is over; once the venue has let it go, it is EXPIRED."""
-    return _moved(order, OrderStatus.PENDING_CANCEL, at_ns=at_ns, reason=DAY_IS_OVER)
+    """The order as the venue gets it: a stop that was triggered is a MARKET or a LIMIT order."""
+    order_type, price = order.order_type, order.price
+    if order_type is OrderType.STOP_LIMIT:
+        order_type = OrderType.LIMIT
+    elif order_type is not OrderType.LIMIT:
+        order_type, price = OrderType.MARKET, None
+    return made(
+        RouteOrder,
+        account=order.account,
+        order_id=order.order_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order_type,
+        quantity=order.quantity,
+        price=price,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        venue=order.venue,
+        strategy=order.strategy,
+    )
 
 
 def cancel_of(order: Order) -> CancelOrder:
-    """What the venue is asked."""
     return CancelOrder(account=order.account, order_id=order.order_id, venue=order.venue)
+
+
+def replace_of(order: Order) -> ReplaceOrder:
+    wanted = order.replacing
+    assert wanted is not None, "new terms are on their way"
+    return ReplaceOrder(
+        account=order.account,
+        order_id=order.order_id,
+        venue=order.venue,
+        number=wanted.number,
+        price=wanted.price,
+        quantity=wanted.quantity,
+    )
+
+
+def owed_words(order: Order) -> list[Command]:
+    """What the venue is told again of an order it has not spoken of. It knows all of it by its ids."""
+    if order.leaving or order.status is OrderStatus.PENDING_CANCEL:
+        return [cancel_of(order)]
+    known = order.status in (OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED)
+    words: list[Command] = [] if known else [route(order)]
+    return [*words, replace_of(order)] if order.replacing else words
+
+
+# Its end.
+
+
+def ask_to_cancel(order: Order, *, at_ns: int, why: str = ON_REQUEST) -> Order:
+    """The order once its cancel is on the way, or over if no venue was ever told; unchanged when asked already.
+
+    What became of an order in doubt stays unknown: asking for its end proves nothing.
+    """
+    if order.status in TERMINAL:
+        raise Conflict("ORDER_IS_OVER", f"order {order.order_id} is {order.status}; nothing is left to cancel")
+    if order.external:
+        raise Conflict(
+            "ORDER_IS_EXTERNAL", f"order {order.order_id} was sent by other hands; cancel it at {order.venue}"
+        )
+    if order.status is OrderStatus.PENDING_CANCEL:
+        return order
+    if untold(order):
+        over = OrderStatus.EXPIRED if why in (DAY_IS_OVER, TIME_IS_OVER) else OrderStatus.CANCELED
+        return moved(order, over, at_ns=at_ns, reason=why)
+    if order.status is not OrderStatus.PENDING_UNKNOWN:
+        return moved(order, OrderStatus.PENDING_CANCEL, at_ns=at_ns, reason=why, leaving=why)
+    return order if order.leaving else moved(order, order.status, at_ns=at_ns, leaving=why)
+
+
+def out_of_time(order: Order, *, at_ns: int) -> Order:
+    """The order at its deadline: nobody let it through in time, or its own time is over."""
+    if order.status is OrderStatus.PENDING_RISK and (order.expire_ns is None or at_ns < order.expire_ns):
+        reason = f"RISK_NOT_RELEASED: nobody let it through in time ({order.reason})"
+        return moved(order, OrderStatus.DENIED, at_ns=at_ns, reason=reason)
+    why = DAY_IS_OVER if order.time_in_force is TimeInForce.DAY else TIME_IS_OVER
+    return ask_to_cancel(order, at_ns=at_ns, why=why)
 
 
 def doubt(order: Order, *, at_ns: int) -> Order:
     """The order after the venue was silent for too long: unknown, never a guess."""
-    if order.status is OrderStatus.PENDING_UNKNOWN:
+    if order.status not in (OrderStatus.ACCEPTED, OrderStatus.ROUTED, OrderStatus.PENDING_CANCEL):
         return order
-    return _moved(order, OrderStatus.PENDING_UNKNOWN, at_ns=at_ns, reason="the venue has not answered")
+    return moved(order, OrderStatus.PENDING_UNKNOWN, at_ns=at_ns, reason=SILENCE)
 
 
-def silent(orders: Iterable[Order], *, now_ns: int, age_s: float) -> list[Order]:
-    """Orders whose venue owes a word: routed, doubted or asked to cancel, and unchanged for so long."""
-    owed = (OrderStatus.ACCEPTED, OrderStatus.PENDING_UNKNOWN, OrderStatus.PENDING_CANCEL)
-    return [order for order in orders if order.status in owed and now_ns - order.updated_ns > age_s * 1e9]
+def with_terms(order: Order, wanted: Order, *, at_ns: int) -> Order:
+    """The order by new terms: at once while no venue knows of it, else once the venue agrees."""
+    if untold(order):
+        terms = {field: getattr(wanted, field) for field in ("price", "quantity", "stop_price", "trail")}
+        return moved(order, order.status, at_ns=at_ns, **terms)
+    number = order.replacements + 1
+    replacing = Replacement(number=number, price=wanted.price, quantity=wanted.quantity)
+    return moved(order, order.status, at_ns=at_ns, replacing=replacing, replacements=number)
+
+
+# A stop.
+
+
+def triggered(order: Order, level: Decimal, reducible: Decimal, *, at_ns: int) -> Order:
+    """The stop once the market has reached it; one that only reduces, cut to what is left to reduce."""
+    assert order.held, "only a stop that waits is triggered"
+    terms = {"triggered_ns": at_ns, "stop_price": level}
+    if not order.reduce_only or reducible >= order.quantity:
+        return moved(order, OrderStatus.ROUTED, at_ns=at_ns, **terms)
+    if reducible <= 0:
+        reason = "RISK_REDUCE_ONLY: it was reached when nothing was left to reduce"
+        return moved(order, OrderStatus.DENIED, at_ns=at_ns, reason=reason, **terms)
+    return moved(order, OrderStatus.ROUTED, at_ns=at_ns, quantity=reducible, **terms)
+
+
+def followed(order: Order, level: Decimal, *, at_ns: int) -> Order:
+    """The trailing stop where the market has carried it."""
+    return moved(order, order.status, at_ns=at_ns, stop_price=level)
+
+
+# What the venue says.
 
 
 def fill_id(report: Report) -> str:
@@ -135,7 +181,8 @@ def fill_id(report: Report) -> str:
 def fill_of(order: Order, report: Report, *, at_ns: int) -> Fill:
     """The report's fill in our own words."""
     assert report.fill is not None
-    return Fill(
+    return made(
+        Fill,
         fill_id=fill_id(report),
         account=order.account,
         order_id=order.order_id,
@@ -146,6 +193,8 @@ def fill_of(order: Order, report: Report, *, at_ns: int) -> Fill:
         fee=report.fill.fee,
         venue=report.venue,
         maker=report.fill.maker,
+        fee_asset=report.fill.fee_asset,
+        fee_charged=report.fill.fee_charged,
         strategy=order.strategy,
         event_ns=report.fill.event_ns,
         committed_ns=at_ns,
@@ -158,54 +207,79 @@ def apply(order: Order, report: Report, fills_known: Collection[str], *, at_ns: 
     Reports may come twice, late and out of order. A fill counts once, whenever it comes; a status is believed only
     where the state table lets it follow, so an old one changes nothing. The same order means: nothing to commit.
     """
+    if untold(order):
+        raise LookupError(f"the venue speaks of order {order.order_id}, which it was never told of")
     fill = None
+    change: dict[str, Any] = _answered(order, report)
     if report.fill is not None and fill_id(report) not in fills_known:
         fill = fill_of(order, report, at_ns=at_ns)
-        order = _filled(order, fill)
-    status = _believed(order, report)
-    if status is order.status and fill is None:
+        change |= _filled(order, fill)
+    after = order.model_copy(update=change) if change else order
+    status = _believed(after, report)
+    if status is order.status and not change:
         return order, None
-    told = status in TERMINAL and status is not OrderStatus.EXPIRED and report.reason
-    reason = report.reason if told else order.reason
-    return _moved(order, status, at_ns=at_ns, reason=reason), fill
+    if status in TERMINAL:
+        change["replacing"] = None
+        change["reason"] = _last_words(after, status, report)
+    elif status is not order.status and order.reason == SILENCE:
+        change.setdefault("reason", order.leaving)
+    return moved(order, status, at_ns=at_ns, **change), fill
 
 
-def _filled(order: Order, fill: Fill) -> Order:
+def _answered(order: Order, report: Report) -> dict[str, Any]:
+    """What a report says of the new terms that were on their way, or of terms that nobody here has asked for."""
+    wanted = order.replacing
+    if wanted is None:
+        if report.replaced <= order.replacements or report.quantity is None:
+            return {}
+        terms = {"price": report.price, "quantity": report.quantity, "replacements": report.replaced}
+        return {**terms, "reason": "changed at the venue"}
+    if report.replaced >= wanted.number:
+        price = wanted.price if report.price is None else report.price
+        return {"replacing": None, "reason": "", "price": price, "quantity": report.quantity or wanted.quantity}
+    if report.refused >= wanted.number:
+        return {"replacing": None, "reason": f"new terms refused: {report.reason or 'the venue gave no reason'}"}
+    return {}
+
+
+def _filled(order: Order, fill: Fill) -> dict[str, Any]:
     filled = order.filled_quantity
-    return order.model_copy(
-        update={
-            "filled_quantity": filled + fill.quantity,
-            "average_fill_price": average_fill_price(filled, order.average_fill_price, fill.quantity, fill.price),
-            "fees": order.fees + fill.fee,
-        }
-    )
+    return {
+        "filled_quantity": filled + fill.quantity,
+        "average_fill_price": average_fill_price(filled, order.average_fill_price, fill.quantity, fill.price),
+        "fees": order.fees + fill.fee,
+    }
+
+
+def _last_words(order: Order, status: OrderStatus, report: Report) -> str:
+    """Why it is over. What we asked for ourselves, we know better than the venue."""
+    if status in (OrderStatus.CANCELED, OrderStatus.EXPIRED) and order.leaving:
+        return order.leaving
+    return report.reason or ("" if status is OrderStatus.FILLED else order.reason)
 
 
 def _believed(order: Order, report: Report) -> OrderStatus:
     """The status that a report and all fills so far lead to."""
     if order.filled_quantity >= order.quantity:
         return OrderStatus.FILLED
+    if order.status is OrderStatus.REJECTED and order.filled_quantity:
+        return OrderStatus.CANCELED
     claimed = report.status
     if claimed is OrderStatus.FILLED:
         # Fills the venue has made are still on their way to us; until they are here, they may still fill.
         claimed = OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.WORKING
     if order.status is OrderStatus.PENDING_CANCEL and claimed in OPEN:
         return OrderStatus.PENDING_CANCEL
-    if claimed is OrderStatus.CANCELED and order.reason == DAY_IS_OVER:
+    if claimed is OrderStatus.CANCELED and order.leaving in (DAY_IS_OVER, TIME_IS_OVER):
         claimed = OrderStatus.EXPIRED
     if claimed is OrderStatus.WORKING and order.filled_quantity:
         claimed = OrderStatus.PARTIALLY_FILLED
     return claimed if claimed is not order.status and may(order.status, claimed) else order.status
 
 
-def _moved(order: Order, status: OrderStatus, *, at_ns: int, reason: str | None = None) -> Order:
-    if status is not order.status and not may(order.status, status):
+def moved(order: Order, status: OrderStatus, *, at_ns: int, **change: object) -> Order:
+    """The order's next version; a move that the state table does not know is a bug."""
+    if not may(order.status, status):
         raise AssertionError(f"{order.order_id}: {order.status} may not become {status}")
-    return order.model_copy(
-        update={
-            "status": status,
-            "reason": order.reason if reason is None else reason,
-            "version": order.version + 1,
-            "updated_ns": at_ns,
-        }
-    )
+    change |= {"status": status, "version": order.version + 1, "updated_ns": at_ns}
+    return order.model_copy(update=change)

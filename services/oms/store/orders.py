@@ -2,15 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import overload
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Protocol, overload
 
 from shared.contract import keys, subjects
-from shared.contract.accounts import Balance, Position
-from shared.contract.orders import CancelOrder, Command, Fill, Order, OrderEvent, RouteOrder
-from shared.contract.risk import Verdict
+from shared.contract.accounts import Balance, Entry, Position
+from shared.contract.orders import CancelOrder, Command, Fill, Order, OrderEvent, ReplaceOrder, RouteOrder
+from shared.contract.risk import Reservation, Verdict
+from shared.contract.subjects import Subject
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import Journal, Transaction, Valkey
+
+PAGE = 1_000
+"""So many orders are read at once."""
+
+
+class Change(Protocol):
+    """One order's change: the event that tells of it, what a venue is told, and what it leaves of the reservation."""
+
+    @property
+    def event(self) -> OrderEvent: ...
+    @property
+    def commands(self) -> Sequence[Command]: ...
+    @property
+    def verdict(self) -> Verdict | None: ...
+    @property
+    def entry(self) -> Entry | None: ...
+    @property
+    def reservation(self) -> Reservation | None: ...
+    @property
+    def released(self) -> bool: ...
+
+
+class Recalled(Protocol):
+    """What an account is recalled into."""
+
+    def restore(
+        self, balance: Balance | None, positions: Iterable[Position], reservations: Iterable[Reservation]
+    ) -> None: ...
+
+    def take(self, order: Order, fills: set[str]) -> None: ...
+
+
+def subject_of(command: Command) -> Subject[Any]:
+    """Where a venue hears it."""
+    return {"new": subjects.ORDER_NEW, "cancel": subjects.ORDER_CANCEL, "replace": subjects.ORDER_REPLACE}[
+        _word(command)
+    ]
+
+
+def _word(command: Command) -> str:
+    match command:
+        case RouteOrder():
+            return "new"
+        case CancelOrder():
+            return "cancel"
+        case ReplaceOrder():
+            return "replace"
 
 
 class OrderStore:
@@ -20,21 +68,42 @@ class OrderStore:
         self._valkey = valkey
         self._journal = journal
 
-    async def keep(self, event: OrderEvent, command: Command | None = None, verdict: Verdict | None = None) -> None:
-        """Commit an order's change, what it did to the account, why it was let in, and what is to be said of it."""
+    async def keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
+        """Commit changes of one account's orders with all they entail, and what is to be said of them.
+
+        False, and nothing was written: an order that begins exists already, or the life of risk whose approval they
+        rest on is over. Without an `epoch` they rest on none.
+        """
+        if not changes:
+            return True
         transaction = self._journal.transaction()
+        if epoch is not None:
+            transaction.expect(keys.epoch(changes[0].event.account), epoch or None)
+        for change in changes:
+            if change.event.order.version == 1:
+                transaction.expect(keys.order(change.event.account, change.event.order.order_id), None)
+            self._change(transaction, change)
+        return await self._journal.commit(transaction)
+
+    def _change(self, transaction: Transaction, change: Change) -> None:
+        event = change.event
+        account, order_id = event.account, event.order.order_id
         self._note(transaction, event)
-        if verdict is not None:
-            transaction.put(keys.verdict(event.account, event.order.order_id), verdict)
+        if change.verdict is not None:
+            transaction.put(keys.verdict(account, order_id), change.verdict)
         if event.fill is not None:
-            self._book(transaction, event.fill, event.position, event.balance)
-        if isinstance(command, RouteOrder):
-            transaction.say(subjects.ORDER_NEW, command, account=command.account, id=f"{command.order_id}-new")
-        elif isinstance(command, CancelOrder):
-            # Named for the version, so that a cancel asked for again later is said again.
-            id = f"{command.order_id}-cancel-{event.order.version}"
-            transaction.say(subjects.ORDER_CANCEL, command, account=command.account, id=id)
-        await self._journal.commit(transaction)
+            self._book(transaction, event, event.fill)
+        if change.entry is not None:
+            transaction.push(keys.entries(account), change.entry)
+        if change.released:
+            transaction.hash_drop(keys.reservation(account), order_id)
+        elif change.reservation is not None:
+            transaction.hash_put(keys.reservation(account), order_id, change.reservation)
+        for command in change.commands:
+            # Named for the version, so that what is asked for again later is said again.
+            word = _word(command)
+            id = f"{order_id}-new" if word == "new" else f"{order_id}-{word}-{event.order.version}"
+            transaction.say(subject_of(command), command, account=account, id=id)
 
     def _note(self, transaction: Transaction, event: OrderEvent) -> None:
         order = event.order
@@ -42,27 +111,40 @@ class OrderStore:
         transaction.put(keys.order(account, order_id), order)
         transaction.push(keys.events(account, order_id), event)
         if order.version == 1:
-            transaction.put(keys.client(account, order.client_order_id), order_id)
-            transaction.sorted_add(keys.order_index(account), order_id, _score(order.created_ns))
-            transaction.set_add(keys.accounts(), account)
-            if event.balance is not None:
-                transaction.put(keys.account(account), event.balance)
-        if order.status in TERMINAL:
+            self._begin(transaction, event)
+        elif order.status in TERMINAL:
             transaction.set_drop(keys.open_orders(account), order_id)
-        elif order.version == 1:
-            transaction.set_add(keys.open_orders(account), order_id)
         transaction.say(subjects.ORDER_EVENT, event, account=account, id=f"{order_id}-{order.version}")
 
-    def _book(self, transaction: Transaction, fill: Fill, position: Position | None, balance: Balance | None) -> None:
-        assert position is not None, "a fill moves a position"
-        assert balance is not None, "a fill moves cash"
-        account = fill.account
+    def _begin(self, transaction: Transaction, event: OrderEvent) -> None:
+        order = event.order
+        account, order_id = order.account, order.order_id
+        transaction.put(keys.client(account, order.client_order_id), order_id)
+        transaction.sorted_add(keys.order_index(account), order_id, _score(order.created_ns))
+        if order.status not in TERMINAL:
+            transaction.set_add(keys.open_orders(account), order_id)
+        if order.group is not None:
+            transaction.set_add(keys.group(account, order.group), order_id)
+        if event.balance is not None:
+            transaction.set_add(keys.accounts(), account)
+            transaction.put(keys.account(account), event.balance)
+
+    def _book(self, transaction: Transaction, event: OrderEvent, fill: Fill) -> None:
+        assert event.position is not None, "a fill moves a position"
+        assert event.balance is not None, "a fill moves cash"
+        account, position, share = fill.account, event.position, event.strategy_position
         transaction.put(keys.fill(account, fill.fill_id), fill)
         transaction.sorted_add(keys.fill_index(account), fill.fill_id, _score(fill.committed_ns))
         transaction.set_add(keys.order_fills(account, fill.order_id), fill.fill_id)
         transaction.put(keys.position(account, fill.symbol), position)
-        transaction.set_add(keys.positions(account), fill.symbol)
-        transaction.put(keys.account(account), balance)
+        if position.version == 1:
+            transaction.set_add(keys.positions(account), fill.symbol)
+        if share is not None and share.strategy is not None:
+            transaction.put(keys.strategy_position(account, share.strategy, fill.symbol), share)
+            if share.version == 1:
+                transaction.set_add(keys.strategies(account), share.strategy)
+                transaction.set_add(keys.strategy_positions(account, share.strategy), fill.symbol)
+        transaction.put(keys.account(account), event.balance)
         transaction.say(subjects.FILL, fill, account=account, id=fill.fill_id)
         transaction.say(subjects.POSITION, position, account=account, id=f"{account}-{fill.symbol}-{position.version}")
 
@@ -79,7 +161,51 @@ class OrderStore:
         return await self.orders(account, ids)
 
     async def open_orders(self, account: str) -> list[Order]:
-        return await self.orders(account, sorted(await self._valkey.members(keys.open_orders(account))))
+        return await self._many(account, await self._valkey.members(keys.open_orders(account)))
+
+    async def group(self, account: str, group: str) -> list[Order]:
+        """All orders of a group, those that are over included."""
+        return await self._many(account, await self._valkey.members(keys.group(account, group)))
+
+    async def _many(self, account: str, order_ids: Collection[str]) -> list[Order]:
+        ids = sorted(order_ids)
+        return [order for at in range(0, len(ids), PAGE) for order in await self.orders(account, ids[at : at + PAGE])]
+
+    async def standing(self, account: str) -> list[tuple[Order, set[str]]]:
+        """Every open order, with the others of its group and the ids of all their fills."""
+        orders = {order.order_id: order for order in await self.open_orders(account)}
+        for group in sorted({order.group for order in orders.values() if order.group}):
+            orders |= {order.order_id: order for order in await self.group(account, group)}
+        return [(order, await self._fills_known(order)) for order in orders.values()]
+
+    async def recall(self, book: Recalled) -> None:
+        """Fill a book with every account as it was committed, and the orders that may still change it."""
+        for account in await self.accounts():
+            positions = await self.positions(account) + await self.shares(account)
+            book.restore(await self.balance(account), positions, await self.reservations(account))
+            for order, fills in await self.standing(account):
+                book.take(order, fills)
+
+    async def together(self, account: str, order_id: str) -> list[tuple[Order, set[str]]]:
+        """An order with the others of its group and the ids of all their fills; nothing when there is none."""
+        order = await self.order(account, order_id)
+        if order is None:
+            return []
+        orders = await self.group(account, order.group) if order.group else [order]
+        return [(one, await self._fills_known(one)) for one in orders]
+
+    async def _fills_known(self, order: Order) -> set[str]:
+        return await self.fills_of(order.account, order.order_id) if order.filled_quantity else set()
+
+    async def known(self, order: Order) -> bool:
+        """Whether the order was committed."""
+        return await self._valkey.raw(keys.order(order.account, order.order_id)) is not None
+
+    async def beginning(self, order: Order) -> tuple[Order | None, Verdict | None]:
+        """An order as it was first answered, with what risk said of it then."""
+        events = await self.events(order.account, order.order_id)
+        verdict = await self.verdict(order.account, order.order_id)
+        return (events[0].order if events else None), verdict
 
     async def events(self, account: str, order_id: str) -> list[OrderEvent]:
         return [OrderEvent.decode(entry) for entry in await self._valkey.items(keys.events(account, order_id))]
@@ -108,6 +234,20 @@ class OrderStore:
         symbols = sorted(await self._valkey.members(keys.positions(account)))
         found = await self._valkey.get_many([keys.position(account, symbol) for symbol in symbols], Position)
         return [position for position in found if position is not None]
+
+    async def shares(self, account: str) -> list[Position]:
+        """Every strategy's own positions."""
+        places: list[str] = []
+        for strategy in sorted(await self._valkey.members(keys.strategies(account))):
+            symbols = sorted(await self._valkey.members(keys.strategy_positions(account, strategy)))
+            places += [keys.strategy_position(account, strategy, symbol) for symbol in symbols]
+        found = await self._valkey.get_many(places, Position)
+        return [position for position in found if position is not None]
+
+    async def reservations(self, account: str) -> list[Reservation]:
+        """What is set aside for the account's open orders."""
+        held = await self._valkey.hash(keys.reservation(account))
+        return [Reservation.decode(words) for words in held.values()]
 
 
 @overload

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.oms.core import order as core
+from services.oms.core.intent import same_intent
 from shared.contract.errors import Conflict
-from shared.contract.orders import Order, OrderStatus, Report, SubmitOrder, VenueFill
-from shared.contract.risk import RiskLevel, Verdict
+from shared.contract.orders import Order, OrderStatus, Report, VenueFill
 from shared.domain.identity import account_of, order_id
 from shared.domain.lifecycle import TERMINAL
 
-APPROVED = Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW, valid_until_ns=10)
 
-
-def order(quantity: str = "3", *, status: OrderStatus = OrderStatus.ACCEPTED) -> Order:
-    command = SubmitOrder.model_validate(
-        {
-            "client_order_id": "c1",
-            "symbol": "BTCUSDT",
-            "side": "BUY",
-            "quantity": quantity,
-            "type": "LIMIT",
-            "price": 10,
-        }
-    )
-    opened = core.open_order(command, APPROVED, order_id=order_id("default", "c1"), at_ns=1)
-    return opened.model_copy(update={"status": status})
+def order(quantity: str = "3", *, status: OrderStatus = OrderStatus.ACCEPTED, **words: Any) -> Order:
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": quantity, "order_type": "LIMIT", "price": 10}
+    whose = {"order_id": order_id("default", "c1"), "account": "default", "client_order_id": "c1"}
+    times = {"created_ns": 1, "updated_ns": 1}
+    return Order.model_validate({"status": status} | terms | whose | times | words)
 
 
 def report(status: str, n: int = 1, *, fill: tuple[str, str] | None = None, reason: str = "") -> Report:
@@ -69,11 +60,8 @@ def test_the_same_client_order_id_leads_to_the_same_order_and_its_account() -> N
 
 
 def test_the_same_id_with_other_words_is_refused() -> None:
-    command = SubmitOrder.model_validate(
-        {"client_order_id": "c1", "symbol": "BTCUSDT", "side": "SELL", "quantity": 3, "type": "LIMIT", "price": 10}
-    )
     with pytest.raises(Conflict, match="side differ"):
-        core.same_intent(command, order())
+        same_intent(order(side="SELL"), order())
 
 
 def test_fills_add_up_until_the_order_is_filled() -> None:
@@ -135,6 +123,39 @@ def test_silence_is_unknown_until_the_venue_speaks() -> None:
 
     assert told(report("WORKING"), start=unknown).status is OrderStatus.WORKING
     assert told(report("REJECTED", reason="no"), start=unknown).status is OrderStatus.REJECTED
+
+
+def test_what_is_in_doubt_stays_in_doubt_when_its_end_is_asked_for() -> None:
+    unknown = core.doubt(order(), at_ns=2)
+    leaving = core.ask_to_cancel(unknown, at_ns=3)
+
+    assert (leaving.status, leaving.leaving) == (OrderStatus.PENDING_UNKNOWN, "cancelled on request")
+    assert core.ask_to_cancel(leaving, at_ns=4) is leaving
+    assert told(report("CANCELED"), start=leaving).status is OrderStatus.CANCELED
+
+
+def test_out_of_doubt_an_order_no_longer_says_that_the_venue_is_silent() -> None:
+    assert told(report("WORKING"), start=core.doubt(order(), at_ns=2)).reason == ""
+
+
+def test_a_fill_of_a_rejected_order_is_entered_and_it_was_cancelled_then() -> None:
+    rejected = told(report("REJECTED", reason="no"))
+    partly = told(report("REJECTED", 2, fill=("e1", "1")), start=rejected)
+
+    assert (partly.status, partly.filled_quantity) == (OrderStatus.CANCELED, 1)
+
+
+def test_a_venue_may_fill_more_than_it_was_asked_to() -> None:
+    after = told(report("FILLED", fill=("e1", "3")), report("FILLED", 2, fill=("e2", "1")))
+
+    assert (after.status, after.filled_quantity) == (OrderStatus.FILLED, 4)
+
+
+def test_the_venue_cannot_speak_of_what_it_was_never_told_of() -> None:
+    stop = order(order_type="STOP", price=None, stop_price="9")
+
+    with pytest.raises(LookupError, match="never told of"):
+        core.apply(stop, report("WORKING"), set(), at_ns=2)
 
 
 executions = st.lists(st.integers(1, 3), min_size=1, max_size=6)

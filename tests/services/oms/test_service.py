@@ -4,89 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from services.oms.service import wire
-from services.oms.settings import Settings
 from shared.contract import subjects
 from shared.contract.errors import Conflict, NotFound, Refused, Unavailable
-from shared.contract.orders import Order, OrderStatus, Report, SubmitOrder, VenueFill
-from shared.contract.risk import Outcome, RiskCheck, RiskLevel, RuleResult, Verdict
-from shared.kit import Reply
-from shared.kit.fakes import FakeKit, deliver, fake_kit
-from shared.kit.service import Service
-
-DENIED = RuleResult(
-    id="R07", code="RISK_ORDER_QUANTITY", value="9", limit="5", scope="default BTCUSDT", outcome=Outcome.FAIL
-)
-
-
-class Desk:
-    """The oms as its callers see it."""
-
-    def __init__(self, kit: FakeKit) -> None:
-        self.kit = kit
-        self.service: Service = wire(kit, Settings())
-        self.asked: list[RiskCheck] = []
-        kit.bus.answers[subjects.RISK_CHECK.pattern] = self._judge
-
-    async def _judge(self, check: RiskCheck) -> Verdict:
-        self.asked.append(check)
-        await asyncio.sleep(0)
-        over = check.quantity > 5
-        return Verdict(
-            approved=not over,
-            code=DENIED.code if over else "",
-            reason="9 is more than 5" if over else "",
-            rules=(DENIED,) if over else (),
-            risk_level=RiskLevel.LOW,
-            valid_until_ns=self.kit.clock.now_ns() + 5_000_000_000,
-        )
-
-    def _handler(self, method: str, path: str) -> Any:
-        return next(row.handler for row in self.service.serves if (row.method, row.path) == (method, path))
-
-    async def submit(self, client_order_id: str | None = "c1", **words: Any) -> Reply:
-        given = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "3", "client_order_id": client_order_id} | words
-        return await self._handler("POST", "/orders")(SubmitOrder.model_validate(given))
-
-    async def get(self, path: str, *arguments: Any, **query: Any) -> Any:
-        return await self._handler("GET", path)(*arguments, **query)
-
-    async def cancel(self, order_id: str) -> Order:
-        return await self._handler("DELETE", "/orders/{order_id}")(order_id)
-
-    async def report(self, order: Order, status: str, n: int = 1, fill: tuple[str, str, str] | None = None) -> None:
-        execution = None
-        if fill is not None:
-            id, quantity, price = fill
-            execution = VenueFill(
-                execution_id=id, price=Decimal(price), quantity=Decimal(quantity), fee=Decimal("0.5"), event_ns=1
-            )
-        words = Report(
-            account=order.account,
-            order_id=order.order_id,
-            venue="paper",
-            sequence=n,
-            status=OrderStatus(status),
-            cumulative_quantity=Decimal(0),
-            fill=execution,
-            event_ns=1,
-        )
-        await deliver(self.service, subjects.ORDER_REPORT, words)
-
-    async def restarted(self) -> Desk:
-        """The next process after a crash."""
-        desk = Desk(self.kit.restarted())
-        await desk.kit.journal.recall()
-        await desk.service.recovers()
-        return desk
-
-    async def said(self, subject: Any) -> list[Any]:
-        await self.kit.journal.said()
-        return self.kit.bus.heard(subject)
+from shared.contract.orders import OrderStatus
+from shared.contract.risk import RiskCheck, Verdict
+from shared.kit.fakes import fake_kit
+from tests.services.oms.running import Desk
 
 
 @pytest.fixture
@@ -170,8 +96,8 @@ async def test_without_risk_there_is_no_order(desk: Desk) -> None:
 
 async def test_an_approval_that_lapsed_is_not_used(desk: Desk) -> None:
     async def slow(check: RiskCheck) -> Verdict:
-        verdict = await desk._judge(check)
-        desk.kit.clock.advance(6)  # type: ignore[attr-defined]
+        verdict = await desk.risk.judge(check)
+        desk.advance(6)
         return verdict
 
     desk.kit.bus.answers[subjects.RISK_CHECK.pattern] = slow
@@ -182,8 +108,8 @@ async def test_an_approval_that_lapsed_is_not_used(desk: Desk) -> None:
 
 async def test_a_fill_moves_the_order_the_position_and_the_cash_together(desk: Desk) -> None:
     order = (await desk.submit()).body
-    await desk.report(order, "PARTIALLY_FILLED", 1, fill=("e1", "1", "100"))
-    await desk.report(order, "FILLED", 2, fill=("e2", "2", "101"))
+    await desk.report(order, "PARTIALLY_FILLED", ("e1", "1", "100"), 1)
+    await desk.report(order, "FILLED", ("e2", "2", "101"), 2)
 
     account = await desk.get("/accounts/{account}", "default")
     assert Decimal(account["cash"]) == Decimal(1_000_000) - 100 - 202 - 1
@@ -258,9 +184,8 @@ async def test_cancelling_an_unknown_order_is_not_found(desk: Desk) -> None:
 async def test_a_silent_venue_is_told_again_and_the_order_says_unknown(desk: Desk) -> None:
     order = (await desk.submit()).body
     await desk.said(subjects.ORDER_NEW)
-    again, _ = desk.service.every
-    desk.kit.clock.advance(6)  # type: ignore[attr-defined]
-    await again.handler()
+    desk.advance(6)
+    await desk.each("ask_again")
 
     assert len(await desk.said(subjects.ORDER_NEW)) == 2
     assert (await desk.get("/orders/{order_id}", order.order_id)).status is OrderStatus.PENDING_UNKNOWN
@@ -271,13 +196,12 @@ async def test_a_silent_venue_is_told_again_and_the_order_says_unknown(desk: Des
 async def test_a_day_order_expires_when_its_day_is_over_and_others_do_not(desk: Desk) -> None:
     day = (await desk.submit("day", time_in_force="DAY")).body
     stays = (await desk.submit("gtc", time_in_force="GTC")).body
-    _, expire = desk.service.every
-    await expire.handler()
+    await desk.each("expire")
     assert await desk.said(subjects.ORDER_CANCEL) == [], "not yet"
 
-    desk.kit.clock.advance(86_400)  # type: ignore[attr-defined]
-    await expire.handler()
-    await expire.handler()
+    desk.advance(86_400)
+    await desk.each("expire")
+    await desk.each("expire")
     assert [cancel.order_id for cancel in await desk.said(subjects.ORDER_CANCEL)] == [day.order_id]
     await desk.report(day, "CANCELED")
 
