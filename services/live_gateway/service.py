@@ -1,139 +1,148 @@
-"""The paper venue, joined to the world.
+"""The live gateway, joined to the world.
 
-What a message does to the orders is decided in memory in one step; the orders and their reports are then committed
-together, and only then are the reports said. What comes twice finds the order known, and its latest report is repeated.
+Every order passes the gates, and goes to the paper venue, to a real one, or nowhere. What a message does is decided in
+memory in one step; the orders and their reports are then committed together, and only then are the reports said. What
+comes twice finds the order known, and what was said of it is repeated.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from services.live_gateway.core.orders import VENUE, Terms
+from services.live_gateway.core import build
+from services.live_gateway.core.desk import Desk
+from services.live_gateway.core.floor import Floor
+from services.live_gateway.core.orders import VENUE
 from services.live_gateway.core.paper import PaperVenue
+from services.live_gateway.core.recall import Recall
+from services.live_gateway.core.views import Views
 from services.live_gateway.settings import Settings
-from services.live_gateway.store import VenueStore
+from services.live_gateway.store.orders import OrderStore
+from services.live_gateway.store.switchboard import Switchboard
+from services.live_gateway.store.switches import SwitchStore
+from services.live_gateway.store.tools import Tools
+from services.live_gateway.venues import open_venues
+from services.live_gateway.venues.dealer import Dealer
+from services.live_gateway.venues.errands import Errands
 from shared.contract import subjects
-from shared.contract.base import Account
-from shared.contract.errors import NotFound, Unavailable
-from shared.contract.market import Frame, Quote, Tick
-from shared.contract.orders import CancelOrder, RouteOrder
-from shared.contract.venue import VenueOrder
-from shared.kit import Kit, Service, each, get, on, watch
-from shared.kit.frames import decode_frame
-
-MODE = "PAPER"
+from shared.contract.errors import Unavailable
+from shared.contract.orders import CancelOrder, ReplaceOrder, RouteOrder
+from shared.kit import Kit, Service, answer, each, get, on, post, watch
 
 
 def wire(kit: Kit, settings: Settings) -> Service:
-    """Everything that can reach the venue, and everything it can say."""
+    """Everything that can reach the gateway, and everything it can say."""
     gateway = LiveGateway(kit, settings)
+    board, dealer, floor, views = gateway.board, gateway.dealer, gateway.floor, gateway.views
     return Service(
         hears=(
             on(subjects.ORDER_NEW, gateway.new, lane="order_id"),
             on(subjects.ORDER_CANCEL, gateway.cancel, lane="order_id"),
-            watch(subjects.QUOTE, gateway.quote),
-            watch(subjects.TICK, gateway.tick),
-            watch(subjects.FRAME, gateway.frame),
+            on(subjects.ORDER_REPLACE, gateway.replace, lane="order_id"),
+            watch(subjects.RISK_KILL, board.hear),
+            on(subjects.RISK_KILL, board.hear, lane="scope"),
+            watch(subjects.QUOTE, floor.quote),
+            watch(subjects.TICK, floor.tick),
+            watch(subjects.FRAME, floor.frame),
+            answer(subjects.VENUE_STATEMENT, views.statement),
         ),
-        says=(subjects.ORDER_REPORT,),
+        says=(subjects.ORDER_REPORT, subjects.RISK_KILL),
         serves=(
-            get("/venues", gateway.venues),
-            get("/orders/{order_id}", gateway.show),
-            get("/mode", gateway.mode),
+            get("/venues", views.venues),
+            get("/orders/{order_id}", views.show),
+            get("/mode", board.mode),
+            post("/mode", board.set_mode),
+            post("/panic", board.panic, always=True),
         ),
-        every=(each(0.25, gateway.expire), each(1, gateway.keep_queues)),
+        every=(
+            each(0.1, dealer.go_on),
+            each(0.25, floor.expire),
+            each(1, floor.keep_queues),
+            each(1, gateway.stop),
+            each(1, dealer.guard),
+            each(settings.reconcile_every_s, dealer.reconcile),
+        ),
         recovers=gateway.recover,
-        stats=gateway.stats,
+        closes=gateway.errands.close,
+        checks=views.checks,
+        stats=views.stats,
     )
 
 
 class LiveGateway:
-    """Carries orders to the paper venue, and its reports back."""
-
     def __init__(self, kit: Kit, settings: Settings) -> None:
-        self._kit = kit
-        self._store = VenueStore(kit.valkey, kit.journal)
-        self._latency_s = settings.latency_ms / 1e3
-        terms = Terms(settings.maker_fee_fraction, settings.taker_fee_fraction, round(settings.market_wait_s * 1e9))
-        self._venue = PaperVenue(kit.instruments, terms)
+        self._now_ns, self._settings = kit.clock.now_ns, settings
+        self._store = OrderStore(kit.valkey, kit.journal)
+        self._paper = PaperVenue(kit.instruments, build.terms(settings))
+        self._gates = build.gates(settings, authenticated=bool(getattr(kit.suite, "authentication", False)))
+        self._desk = Desk(kit.instruments, build.patience(settings))
+        venues, accounts = open_venues(settings, kit.clock, kit.instruments), build.accounts(settings)
+        self.errands = Errands(venues, kit.log)
+        self.dealer = Dealer(venues, accounts, self._desk, self._gates, self._store, self.errands, kit, settings)
+        switches = SwitchStore(kit.valkey, kit.journal, kit.suite.var / "kill", kit.suite.var / kit.name / "kills.json")
+        self.board = Switchboard(
+            switches, self._gates.kills, self._gates.modes, kit.clock, partial(self.errands.start, self.stop)
+        )
+        tools = Tools(kit, settings.latency_ms / 1e3)
+        self.floor, self._travel = Floor(self._paper, self._store, tools), tools.travel
+        say = partial(kit.bus.say, subjects.ORDER_REPORT)
+        self._recall = Recall(self._paper, self._desk, self.floor, self._store, say, self.dealer.wonder)
+        self.views = Views(self._store, self._paper, self._desk, self._gates, self.dealer, kit.clock.now_ns)
 
     async def new(self, route: RouteOrder) -> None:
-        if known := await self._known(route):
-            await self._repeat(known)
+        received_ns = self._now_ns()
+        await self._travel()
+        if known := self._recall.here(route.order_id):
+            await self._recall.repeat(known)
+            return
+        now_ns = self._now_ns()
+        venue, why = self._gates.admit(route, now_ns, self._paper.worth)
+        if venue in ("", VENUE):
+            made = await self.floor.new(route, why, received_ns)
+            await self.stop()  # a kill may have been heard of while the order was being written down
         else:
-            await self._keep(self._venue.accept(route, self._kit.clock.now_ns()))
+            arrival, unfit = self._paper.next_arrival(now_ns), self.dealer.unfit(route)
+            decision = self._desk.accept(route, unfit, arrival, now_ns, received_ns)
+            made = await self.dealer.carry_out(decision, new=True) or self._desk.forget(route.order_id)
+        if not made:
+            await self._recall.repeat_known(route.account, route.order_id)
 
     async def cancel(self, cancel: CancelOrder) -> None:
-        known = await self._known(cancel)
+        await self._travel()
+        known = await self._recall.of(cancel)
         if known is not None and not known.is_open:
-            await self._repeat(known)
+            await self._recall.repeat(known)
+        elif known is not None and known.deal is not None:
+            await self.dealer.carry_out(self._desk.end(cancel.order_id, "cancelled on request", self._now_ns()))
         else:
-            await self._keep(self._venue.cancel(cancel, self._kit.clock.now_ns()))
+            await self.floor.cancel(cancel)
 
-    async def quote(self, quote: Quote) -> None:
-        await self._keep(self._venue.quote(quote, self._kit.clock.now_ns()))
+    async def replace(self, wanted: ReplaceOrder) -> None:
+        await self._travel()
+        known = await self._recall.of(wanted)
+        if known is None:
+            raise Unavailable("new terms have overtaken the order they are for")
+        why = self._gates.kills.of(known.order) if known.is_open else ""
+        if not known.is_open or known.deal is None:
+            done = await self.floor.replace(wanted, why)
+        else:
+            in_place = self.dealer.replaces(known, wanted)
+            decision = self._desk.replace(wanted, self._now_ns(), in_place=in_place, why=why)
+            done = decision.state is not None and await self.dealer.carry_out(decision)
+        if not done:
+            await self._recall.repeat(known)
 
-    async def tick(self, tick: Tick) -> None:
-        await self._keep(self._venue.tick(tick, self._kit.clock.now_ns()))
-
-    async def frame(self, frame: Frame) -> None:
-        """Only with an order resting is it worth looking into a frame."""
-        if self._venue.resting:
-            columns = decode_frame(frame.payload, frame.venue)
-            await self._keep(self._venue.frame(columns, self._kit.clock.now_ns()))
-
-    async def expire(self) -> None:
-        await self._keep(self._venue.expire(self._kit.clock.now_ns()))
-
-    async def keep_queues(self) -> None:
-        """Places in the queue are kept once a second: after a crash one may be worse than it was, never better."""
-        if moved := self._venue.queues_moved():
-            await self._store.keep_queues(moved)
+    async def stop(self) -> None:
+        """Cancel every working order in a killed scope: first those that are out at a venue."""
+        if self._gates.kills.scopes:
+            for decision in self._desk.stop(self._gates.kills.of, self._now_ns()):
+                await self.dealer.carry_out(decision)
+            await self.floor.stop(self._gates.kills.of)
 
     async def recover(self) -> None:
-        """The orders as they were last committed."""
-        self._venue.restore(await self._store.open_orders())
-
-    async def venues(self) -> list[dict[str, Any]]:
-        return [{"venue": VENUE, "mode": MODE, "orders_open": self._venue.open_count()}]
-
-    async def mode(self) -> dict[str, str]:
-        return {"mode": MODE}
-
-    async def show(self, order_id: str, account: Account | None = None) -> VenueOrder:
-        """What the venue knows of an order, by its id or the client's; an order id begins with its account."""
-        if known := self._venue.known(order_id):
-            return known
-        for name in (account,) if account else (order_id.rpartition("-")[0], "default"):
-            found = await self._store.find(name, order_id) or await self._store.find_by_client(name, order_id)
-            if found is not None:
-                return found
-        raise NotFound(f"the venue knows no order {order_id}; name its account with ?account= if it is not default")
-
-    def stats(self) -> dict[str, Any]:
-        return {"mode": MODE, "orders_open": self._venue.open_count(), "symbols_resting": len(self._venue.resting)}
-
-    async def _known(self, message: RouteOrder | CancelOrder) -> VenueOrder | None:
-        """The order a message speaks of, if it was ever seen, once the message has travelled."""
-        if self._latency_s:
-            await self._kit.clock.sleep(self._latency_s)
-        lives = self._venue.lives
-        if known := self._venue.known(message.order_id):
-            return known
-        found = await self._store.find(message.account, message.order_id)
-        if lives != self._venue.lives:
-            raise Unavailable("the venue was recovered meanwhile")
-        # Memory has the last word: the order may have come and gone while the store was being asked.
-        return self._venue.known(message.order_id) or found
-
-    async def _repeat(self, order: VenueOrder) -> None:
-        """Say the latest report again; it may have been decided a moment ago and not be on disk yet."""
-        await self._store.settled()
-        self._kit.meter.count("reports_repeated")
-        await self._kit.bus.say(subjects.ORDER_REPORT, order.report)
-
-    async def _keep(self, changes: list[VenueOrder]) -> None:
-        if changes:
-            self._kit.meter.count("fills", sum(change.report.fill is not None for change in changes))
-            self._kit.meter.count("reports", len(changes))
-            await self._store.keep(changes)
+        """The orders as they were last committed, and what was killed stays killed."""
+        await self.board.recover()
+        self.errands.keep_looking(self._settings.kill_poll_s, self.board.look)
+        orders = await self._store.open_orders()
+        self.floor.restore([order for order in orders if order.deal is None])
+        await self.dealer.recover([order for order in orders if order.deal is not None])

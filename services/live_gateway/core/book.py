@@ -16,8 +16,10 @@ from decimal import Decimal
 from services.live_gateway.core.display import Display, Touch, whole_lots
 from services.live_gateway.core.orders import ZERO, Terms, become, fill
 from shared.contract.market import Aggressor, Instrument, Quote
-from shared.contract.orders import OrderStatus, TimeInForce
+from shared.contract.orders import OrderStatus, ReplaceOrder, Side, TimeInForce
 from shared.contract.venue import VenueOrder
+
+WOULD_TAKE = "post_only: it would have taken what is displayed"
 
 Place = tuple[Decimal, int, str]
 """Distance from the best imaginable price, arrival, order id: sorts by priority."""
@@ -49,17 +51,27 @@ class Book:
         self.orders[order.order_id] = order
         insort(self._places(order), _place(order))
 
+    def join(self, order: VenueOrder, at_ns: int) -> list[VenueOrder]:
+        """Take in an order that arrived a moment ago: what the market displayed meanwhile is its to take."""
+        self.rest(order)
+        far = self._far(order)
+        if far.price is None or far.free < self._instrument.lot or not self._marketable(order, far):
+            return []
+        price = far.price if order.is_market else order.price
+        return self._taken(order, far, price, at_ns, maker=not order.is_market)
+
     # What happens to it.
 
     def arrive(self, order: VenueOrder, at_ns: int) -> list[VenueOrder]:
+        """What becomes of an order at once. What is left of it stands nowhere before it has joined."""
         far = self._far(order)
-        marketable = far.price is not None and (order.is_market or _reaches(order, far.price))
+        marketable = self._marketable(order, far)
+        if order.order.post_only and marketable:
+            return [become(order, OrderStatus.REJECTED, at_ns, WOULD_TAKE)]
         at_once = order.order.time_in_force
         if at_once is TimeInForce.FOK and not (marketable and far.free >= order.leaves):
             return [become(order, OrderStatus.CANCELED, at_ns, "not all of it could be filled at once")]
-        changes: list[VenueOrder] = []
-        if marketable and far.price is not None:
-            changes = self._fill(order, far.take(order.leaves, self._instrument.lot), far.price, at_ns, maker=False)
+        changes = self._take(order, far, at_ns) if marketable else []
         last = changes[-1] if changes else order
         if last.leaves == 0:
             return changes
@@ -67,11 +79,39 @@ class Book:
             return [*changes, become(last, OrderStatus.CANCELED, at_ns, "the rest could not be filled at once")]
         if not changes:
             last = become(order, OrderStatus.WORKING, at_ns)
-            changes = [last]
-        if not last.is_market:
-            last = last.model_copy(update={"queue": self._queue(last)})
-        self.rest(last)
+        if not last.is_market and (queue := self._queue(last)) is not None:
+            last = last.model_copy(update={"queue": queue})
         return [*changes[:-1], last]
+
+    def replace(self, wanted: ReplaceOrder, arrival: int, at_ns: int) -> list[VenueOrder]:
+        """New terms. Its place in the queue is kept only when the same price asks for less."""
+        order = self.orders[wanted.order_id]
+        price = order.order.price if wanted.price is None else wanted.price
+        route = order.order.model_copy(update={"price": price, "quantity": wanted.quantity})
+        told = become(order, order.report.status, at_ns, replaced=wanted.number, price=price, quantity=wanted.quantity)
+        changed = told.model_copy(update={"route": route})
+        if price == order.order.price and wanted.quantity <= order.order.quantity:
+            self.orders[order.order_id] = changed
+            return [changed]
+        changed = changed.model_copy(update={"arrival": arrival, "queue": None})
+        far = self._far(changed)
+        marketable = self._marketable(changed, far)
+        if route.post_only and marketable:
+            return [self.refuse(wanted, WOULD_TAKE, at_ns)]
+        self._leave(order)
+        fills = self._take(changed, far, at_ns) if marketable else []
+        last = fills[-1] if fills else changed
+        if last.leaves > 0:
+            last = last if last.is_market else last.model_copy(update={"queue": self._queue(last)})
+            self.rest(last)
+        return [changed, *fills[:-1], last] if fills else [last]
+
+    def refuse(self, wanted: ReplaceOrder, reason: str, at_ns: int) -> VenueOrder:
+        """The order stands as it did."""
+        order = self.orders[wanted.order_id]
+        told = become(order, order.report.status, at_ns, reason, refused=wanted.number)
+        self.orders[order.order_id] = told
+        return told
 
     def cancel(self, order_id: str, at_ns: int, reason: str = "cancelled on request") -> VenueOrder:
         order = become(self.orders[order_id], OrderStatus.CANCELED, at_ns, reason)
@@ -131,7 +171,19 @@ class Book:
         buy = -self._buys[0][0] if self._buys else None
         return buy, self._sells[0][0] if self._sells else None
 
+    def best(self, side: Side) -> Decimal | None:
+        """The price that an order of this side would find."""
+        return (self._touch.ask if side is Side.BUY else self._touch.bid).price
+
     # How.
+
+    def _marketable(self, order: VenueOrder, far: Display) -> bool:
+        return far.price is not None and (order.is_market or _reaches(order, far.price))
+
+    def _take(self, order: VenueOrder, far: Display, at_ns: int) -> list[VenueOrder]:
+        """What an order that arrives takes of the far side, at the far side's price."""
+        assert far.price is not None
+        return self._fill(order, far.take(order.leaves, self._instrument.lot), far.price, at_ns, maker=False)
 
     def _far(self, order: VenueOrder) -> Display:
         return self._touch.ask if order.is_buy else self._touch.bid
@@ -201,7 +253,10 @@ class Book:
     def _keep(self, order: VenueOrder) -> None:
         if order.is_open:
             self.orders[order.order_id] = order
-            return
+        else:
+            self._leave(order)
+
+    def _leave(self, order: VenueOrder) -> None:
         del self.orders[order.order_id]
         self.queues_moved.discard(order.order_id)
         places = self._places(order)

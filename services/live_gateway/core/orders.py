@@ -1,16 +1,20 @@
-"""What becomes of an order at the paper venue: each change of it carries the report that tells of it."""
+"""What becomes of an order at a venue: each change of it carries the report that tells of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, TypeVar
 
+from shared.contract.base import Message
 from shared.contract.orders import CancelOrder, OrderStatus, Report, RouteOrder, VenueFill
 from shared.contract.venue import VenueOrder
 
 VENUE = "paper"
 FEE_STEP = Decimal("1e-8")
 ZERO = Decimal(0)
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,31 @@ class Terms:
     market_wait_ns: int = 5_000_000_000
 
 
-def arrive(route: RouteOrder, arrival: int, at_ns: int) -> VenueOrder:
+def changed(message: M, update: dict[str, Any]) -> M:
+    """The message with some fields replaced by values known to be right; a third of the time of pydantic's own copy."""
+    other = message.__class__.__new__(message.__class__)
+    for name, value in (
+        ("__dict__", message.__dict__ | update),
+        ("__pydantic_fields_set__", message.__pydantic_fields_set__ | update.keys()),
+        ("__pydantic_extra__", None),
+        ("__pydantic_private__", None),
+    ):
+        object.__setattr__(other, name, value)
+    return other
+
+
+def arrive(route: RouteOrder, arrival: int, at_ns: int, *, venue: str = VENUE, received_ns: int = 0) -> VenueOrder:
     """The order before anything was said of it: its report carries sequence 0 and is never sent."""
     report = Report(
         account=route.account,
         order_id=route.order_id,
-        venue=route.venue,
+        venue=venue,
         sequence=0,
         status=OrderStatus.NEW,
         cumulative_quantity=ZERO,
+        venue_order_id=f"{venue}-{arrival}" if venue == VENUE else "",
+        received_ns=received_ns or at_ns,
+        sent_ns=at_ns if venue == VENUE else 0,
         event_ns=at_ns,
     )
     return VenueOrder(
@@ -55,10 +75,11 @@ def never_seen(cancel: CancelOrder, arrival: int, at_ns: int) -> VenueOrder:
     )
 
 
-def become(order: VenueOrder, status: OrderStatus, at_ns: int, reason: str = "") -> VenueOrder:
-    """The order in another state, without a fill."""
-    update = {"sequence": order.report.sequence + 1, "status": status, "fill": None, "reason": reason}
-    return order.model_copy(update={"report": order.report.model_copy(update=update | {"event_ns": at_ns})})
+def become(order: VenueOrder, status: OrderStatus, at_ns: int, reason: str = "", **more: Any) -> VenueOrder:
+    """The order in another state, without a fill; `more` are other fields of the report."""
+    report = order.report
+    update = {"sequence": report.sequence + 1, "status": status, "fill": None, "reason": reason, "event_ns": at_ns}
+    return changed(order, {"report": changed(report, update | more)})
 
 
 def fill(order: VenueOrder, quantity: Decimal, price: Decimal, at_ns: int, *, fee: Decimal, maker: bool) -> VenueOrder:
@@ -67,14 +88,11 @@ def fill(order: VenueOrder, quantity: Decimal, price: Decimal, at_ns: int, *, fe
     cumulative = order.report.cumulative_quantity + quantity
     assert ZERO < quantity <= order.leaves, "a fill is never more than what is left"
     whole = cumulative == order.order.quantity
-    report = Report(
-        account=order.account,
-        order_id=order.order_id,
-        venue=order.report.venue,
-        sequence=order.report.sequence + 1,
-        status=OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
-        cumulative_quantity=cumulative,
-        fill=VenueFill(
+    update = {
+        "sequence": order.report.sequence + 1,
+        "status": OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
+        "cumulative_quantity": cumulative,
+        "fill": VenueFill(
             execution_id=f"{order.order_id}-{number}",
             price=price,
             quantity=quantity,
@@ -82,6 +100,7 @@ def fill(order: VenueOrder, quantity: Decimal, price: Decimal, at_ns: int, *, fe
             event_ns=at_ns,
             maker=maker,
         ),
-        event_ns=at_ns,
-    )
-    return order.model_copy(update={"report": report, "fills": number, "since_ns": at_ns})
+        "reason": "",
+        "event_ns": at_ns,
+    }
+    return changed(order, {"report": changed(order.report, update), "fills": number, "since_ns": at_ns})

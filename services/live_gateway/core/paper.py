@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 import numpy as np
 
 from services.live_gateway.core.book import Book
-from services.live_gateway.core.orders import VENUE, Terms, arrive, become, never_seen
+from services.live_gateway.core.orders import Terms, arrive, become, never_seen
 from shared.contract.market import Aggressor, Instrument, Quote, Tick
-from shared.contract.orders import CancelOrder, OrderStatus, RouteOrder
+from shared.contract.orders import CancelOrder, OrderStatus, ReplaceOrder, RouteOrder
 from shared.contract.ticks import TickColumns
 from shared.contract.venue import VenueOrder
 
@@ -52,22 +52,80 @@ class PaperVenue:
         symbol = self._symbols.get(order_id)
         return self._books[symbol].orders[order_id] if symbol else self._over.get(order_id)
 
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Everything that may be traded."""
+        return frozenset(self._instruments)
+
     def open_count(self) -> int:
         return len(self._symbols)
 
     def accept(self, route: RouteOrder, at_ns: int) -> list[VenueOrder]:
-        """An order that is not known yet."""
-        order = arrive(route, self._arrival(at_ns), at_ns)
-        if trouble := self._trouble(route):
-            return self._noted(route.symbol, [become(order, OrderStatus.REJECTED, at_ns, trouble)])
-        return self._noted(route.symbol, self._book(route.symbol).arrive(order, at_ns))
+        """An order that is not known yet, and that nobody has to write down first."""
+        changes = self.arrive(route, at_ns)
+        return changes + self.join(changes, at_ns)
+
+    def arrive(self, route: RouteOrder, at_ns: int, received_ns: int = 0) -> list[VenueOrder]:
+        """What becomes of an order at once. Nothing of it stands here before `join`: it may turn out to be known."""
+        order = arrive(route, self.next_arrival(at_ns), at_ns, received_ns=received_ns)
+        if why := self._trouble(route):
+            return [become(order, OrderStatus.REJECTED, at_ns, why)]
+        return self._book(route.symbol).arrive(order, at_ns)
+
+    def join(self, changes: list[VenueOrder], at_ns: int) -> list[VenueOrder]:
+        """Take in an order that arrived, once it is written down; what became of it on joining."""
+        last = changes[-1]
+        if self.known(last.order_id) is not None:
+            return []
+        if not last.is_open:
+            self._end(last)
+            return []
+        symbol = last.order.symbol
+        joined = self._books[symbol].join(last, at_ns)
+        return self._noted(symbol, joined or [last])[: len(joined)]
+
+    def refuse(self, route: RouteOrder, reason: str, at_ns: int, received_ns: int = 0) -> list[VenueOrder]:
+        """An order that is not let out. It stands nowhere before `join`."""
+        order = arrive(route, self.next_arrival(at_ns), at_ns, received_ns=received_ns)
+        return [become(order, OrderStatus.REJECTED, at_ns, reason)]
+
+    def replace(self, wanted: ReplaceOrder, at_ns: int, why: str = "") -> list[VenueOrder]:
+        """New terms for an order that is known; [] when these were answered already, or it is over. `why` they are
+        refused already, or nothing."""
+        symbol = self._symbols.get(wanted.order_id)
+        if symbol is None:
+            return []
+        order = self._books[symbol].orders[wanted.order_id]
+        if wanted.number <= max(order.report.replaced, order.report.refused):
+            return []
+        if why := why or self._trouble_with_terms(order, wanted):
+            return self._noted(symbol, [self._books[symbol].refuse(wanted, why, at_ns)])
+        return self._noted(symbol, self._books[symbol].replace(wanted, self.next_arrival(at_ns), at_ns))
+
+    def orders(self) -> Iterator[VenueOrder]:
+        """Every open order."""
+        for order_id, symbol in self._symbols.items():
+            yield self._books[symbol].orders[order_id]
 
     def cancel(self, cancel: CancelOrder, at_ns: int) -> list[VenueOrder]:
-        """A cancel of an order that is open, or of one that was never seen."""
-        symbol = self._symbols.get(cancel.order_id)
-        if symbol is None:
-            return self._noted("", [never_seen(cancel, self._arrival(at_ns), at_ns)])
-        return self._noted(symbol, [self._books[symbol].cancel(cancel.order_id, at_ns)])
+        """A cancel of an order that is open."""
+        return self._end_all([(cancel.order_id, "cancelled on request")], at_ns)
+
+    def never_came(self, cancel: CancelOrder, at_ns: int) -> list[VenueOrder]:
+        """A cancel of an order that was never seen: should it come yet, it is over."""
+        return [never_seen(cancel, self.next_arrival(at_ns), at_ns)]
+
+    def stop(self, killed: Callable[[RouteOrder], str], at_ns: int) -> list[VenueOrder]:
+        """Cancel every order in a killed scope."""
+        return self._end_all([(o.order_id, why) for o in self.orders() if (why := killed(o.order))], at_ns)
+
+    def worth(self, route: RouteOrder) -> Decimal | None:
+        """An order's notional at its own price, or at the best it would find now; None without either."""
+        instrument = self._instruments.get(route.symbol)
+        if instrument is None:
+            return None
+        price = route.price or self._book(route.symbol).best(route.side)
+        return price and price * route.quantity * instrument.multiplier
 
     def quote(self, quote: Quote, at_ns: int) -> list[VenueOrder]:
         if quote.symbol not in self._instruments:
@@ -119,37 +177,63 @@ class PaperVenue:
             if order.is_open:
                 self._symbols[order.order_id] = symbol
                 continue
-            self._symbols.pop(order.order_id, None)
-            self._over[order.order_id] = order
-            if len(self._over) > OVER_KEPT:
-                self._over.popitem(last=False)
+            self._end(order)
         if (book := self._books.get(symbol)) and book.bounds() != (None, None):
             self.resting.add(symbol)
         else:
             self.resting.discard(symbol)
         return changes
 
+    def _end_all(self, which: list[tuple[str, str]], at_ns: int) -> list[VenueOrder]:
+        changes: list[VenueOrder] = []
+        for order_id, reason in which:
+            symbol = self._symbols[order_id]
+            changes += self._noted(symbol, [self._books[symbol].cancel(order_id, at_ns, reason)])
+        return changes
+
+    def _end(self, order: VenueOrder) -> None:
+        self._symbols.pop(order.order_id, None)
+        self._over[order.order_id] = order
+        if len(self._over) > OVER_KEPT:
+            self._over.popitem(last=False)
+
     def _trouble(self, route: RouteOrder) -> str:
         """Why the venue will not work an order, or nothing."""
-        if route.venue != VENUE:
-            return f"unknown venue {route.venue}; known: {VENUE}"
-        instrument = self._instruments.get(route.symbol)
-        if instrument is None:
-            return f"unknown symbol {route.symbol}"
-        if not _multiple(route.quantity, instrument.lot):
-            return f"quantity {route.quantity} is not a multiple of {instrument.lot}"
-        if route.price is not None and not _multiple(route.price, instrument.price_tick):
-            return f"price {route.price} is not a multiple of {instrument.price_tick}"
-        return ""
+        return trouble(self._instruments.get(route.symbol), route.symbol, route.quantity, route.price)
+
+    def _trouble_with_terms(self, order: VenueOrder, wanted: ReplaceOrder) -> str:
+        if order.is_market and wanted.price is not None:
+            return "a market order has no price to replace"
+        return beyond(order, wanted) or trouble(
+            self._instruments.get(order.order.symbol), order.order.symbol, wanted.quantity, wanted.price
+        )
 
     def _book(self, symbol: str) -> Book:
         if symbol not in self._books:
             self._books[symbol] = Book(self._instruments[symbol], self._terms)
         return self._books[symbol]
 
-    def _arrival(self, at_ns: int) -> int:
+    def next_arrival(self, at_ns: int) -> int:
+        """The time, and no two alike."""
         self._newest = max(at_ns, self._newest + 1)
         return self._newest
+
+
+def trouble(instrument: Instrument | None, symbol: str, quantity: Decimal, price: Decimal | None) -> str:
+    """Why no venue can work an order of such terms, or nothing."""
+    if instrument is None:
+        return f"unknown symbol {symbol}"
+    if not _multiple(quantity, instrument.lot):
+        return f"quantity {quantity} is not a multiple of {instrument.lot}"
+    if price is not None and not _multiple(price, instrument.price_tick):
+        return f"price {price} is not a multiple of {instrument.price_tick}"
+    return ""
+
+
+def beyond(order: VenueOrder, wanted: ReplaceOrder) -> str:
+    """Why an order cannot become as small as is wanted, or nothing."""
+    filled = order.report.cumulative_quantity
+    return f"{filled:f} of it is filled already" if wanted.quantity <= filled else ""
 
 
 def _multiple(value: Decimal, step: Decimal) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from services.live_gateway.core.orders import Terms
 from services.live_gateway.core.paper import PaperVenue
 from shared.contract.market import Instrument, Quote, Tick
-from shared.contract.orders import CancelOrder, RouteOrder
+from shared.contract.orders import CancelOrder, ReplaceOrder, Report, RouteOrder
 from shared.contract.venue import VenueOrder
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -87,6 +87,17 @@ class Desk:
 
     def submit(self, *args: Any, **words: Any) -> list[Said]:
         return said(self.venue.accept(route(*args, **words), self.now_ns))
+
+    def replace(self, order_id: str, number: int, price: str | None, quantity: str) -> list[Said]:
+        wanted = ReplaceOrder(
+            account="default", order_id=order_id, number=number, price=D(price) if price else None, quantity=D(quantity)
+        )
+        return said(self.venue.replace(wanted, self.now_ns))
+
+    def report(self, order_id: str) -> Report:
+        order = self.venue.known(order_id)
+        assert order is not None
+        return order.report
 
     def cancel(self, order_id: str) -> list[Said]:
         return said(self.venue.cancel(CancelOrder(account="default", order_id=order_id), self.now_ns))

@@ -215,7 +215,8 @@ def test_a_cancelled_order_is_gone(desk: Desk) -> None:
 
 
 def test_a_cancel_of_an_unknown_order_is_rejected_and_remembered(desk: Desk) -> None:
-    (rejected,) = desk.venue.cancel(CancelOrder(account="default", order_id="x"), NOW_NS)
+    (rejected,) = desk.venue.never_came(CancelOrder(account="default", order_id="x"), NOW_NS)
+    assert desk.venue.join([rejected], NOW_NS) == []
 
     assert (rejected.report.status, rejected.report.reason) == (OrderStatus.REJECTED, "unknown order")
     assert desk.venue.known("x") == rejected
@@ -224,7 +225,6 @@ def test_a_cancel_of_an_unknown_order_is_rejected_and_remembered(desk: Desk) -> 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({"venue": "nasdaq"}, "unknown venue nasdaq; known: paper"),
         ({"symbol": "DOGE"}, "unknown symbol DOGE"),
         ({"quantity": "1.0005"}, "quantity 1.0005 is not a multiple of 0.001"),
         ({"price": "1.001"}, "price 1.001 is not a multiple of 0.01"),

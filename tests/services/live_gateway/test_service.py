@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from services.live_gateway.service import wire
 from services.live_gateway.settings import Settings
 from shared.contract import keys, subjects
 from shared.contract.errors import NotFound, Unavailable
 from shared.contract.market import Frame
-from shared.contract.orders import CancelOrder, Report
+from shared.contract.orders import CancelOrder, ReplaceOrder
 from shared.contract.ticks import TickColumns
-from shared.kit import Service
-from shared.kit.fakes import FakeClock, FakeKit, deliver, fake_kit
+from shared.contract.venue import StatementRequest
+from shared.kit.fakes import FakeClock, fake_kit, question
 from shared.kit.frames import encode_frame
-from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, quote, route, tick
-
-
-class Room:
-    """One running live gateway."""
-
-    def __init__(self, kit: FakeKit, **words: Any) -> None:
-        self.kit = kit
-        self.words = words
-        self.service: Service = wire(kit, Settings(**words))
-
-    async def begin(self) -> Room:
-        await self.kit.journal.recall()
-        await self.service.recovers()
-        self.kit.journal.mend()
-        return self
-
-    async def killed(self) -> Room:
-        """The gateway after kill -9: only what was committed is left."""
-        return await Room(self.kit.restarted(), **self.words).begin()
-
-    async def hear(self, subject: Any, message: Any) -> None:
-        await deliver(self.service, subject, message)
-
-    async def said(self) -> list[tuple[str, str, int]]:
-        await self.kit.journal.said()
-        return [(r.order_id, r.status.value, r.sequence) for r in self.reports()]
-
-    def reports(self) -> list[Report]:
-        return self.kit.bus.heard(subjects.ORDER_REPORT)
-
-    async def call(self, path: str, *args: Any) -> Any:
-        return await next(r.handler for r in self.service.serves if r.path == path)(*args)
+from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, D, quote, route, tick
+from tests.services.live_gateway.room import Room
 
 
 @pytest.fixture
@@ -207,15 +173,126 @@ async def test_the_venue_answers_for_an_order_by_either_id(room: Room) -> None:
         await room.call("/orders/{order_id}", "mine")
 
 
-async def test_only_paper_trading_exists(room: Room) -> None:
-    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
-
-    assert await room.call("/mode") == {"mode": "PAPER"}
-    assert await room.call("/venues") == [{"venue": "paper", "mode": "PAPER", "orders_open": 1}]
-    assert room.service.stats() == {"mode": "PAPER", "orders_open": 1, "symbols_resting": 1}
-
-
 def test_the_shipped_configuration_is_that_of_the_settings() -> None:
     from shared.kit.settings import load
 
     assert load(Settings, "live-gateway", fake_kit().suite) == Settings()
+
+
+async def test_an_order_that_is_certain_to_be_new_costs_one_commit_and_no_question(room: Room) -> None:
+    asked: list[str] = []
+    room.kit.valkey.raw = asked.append  # type: ignore[assignment]
+    writes = room.kit.valkey.writes
+
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", None))
+
+    assert room.kit.valkey.writes == writes + 1
+    assert asked == []
+
+
+async def test_an_order_that_the_store_knows_does_not_fill_again_nor_rest(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
+    await room.hear(subjects.ORDER_CANCEL, CancelOrder(account="default", order_id="a"))
+    room = await room.killed()
+    await room.hear(subjects.QUOTE, quote())
+
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
+    await room.hear(subjects.TICK, tick("98", "50"))
+
+    assert await room.said() == [("a", "WORKING", 1), ("a", "CANCELED", 2), ("a", "CANCELED", 2)]
+
+
+async def test_what_the_market_shows_while_an_order_is_written_down_is_its_to_take(room: Room) -> None:
+    venue = room.gateway._paper
+    changes = venue.arrive(route("a", "BUY", "5", "100"), NOW_NS)
+    await room.hear(subjects.QUOTE, quote(ask="100", ask_quantity="2"))
+
+    (filled,) = venue.join(changes, NOW_NS)
+
+    assert (filled.report.cumulative_quantity, filled.report.fill and filled.report.fill.maker) == (2, True)
+
+
+async def test_every_fill_is_said_again_to_somebody_who_asks_again(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "15", "101"))
+    await room.hear(subjects.TICK, tick("100.5", "2"))
+    await room.hear(subjects.TICK, tick("100.5", "3"))
+    room = await room.killed()
+    first = len(await room.said())
+
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "15", "101"))
+
+    again = room.reports()[first:]
+    assert [r.fill.execution_id for r in again if r.fill] == ["a-1", "a-2", "a-3"]
+    assert [r.cumulative_quantity for r in again] == [10, 12, 15]
+
+
+async def test_a_replacement_is_answered_once_and_repeated_when_it_comes_again(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
+    wanted = ReplaceOrder(account="default", order_id="a", number=1, price=D("98"), quantity=D("4"))
+    await room.hear(subjects.ORDER_REPLACE, wanted)
+    room = await room.killed()
+    await room.hear(subjects.ORDER_REPLACE, wanted)
+
+    assert await room.said() == [("a", "WORKING", 1), ("a", "WORKING", 2), ("a", "WORKING", 2)]
+    last = room.reports()[-1]
+    assert (last.replaced, last.price, last.quantity) == (1, 98, 4)
+
+
+async def test_new_terms_that_overtook_their_order_wait_for_it(room: Room) -> None:
+    wanted = ReplaceOrder(account="default", order_id="a", number=1, price=D("98"), quantity=D("4"))
+    with pytest.raises(Unavailable):
+        await room.hear(subjects.ORDER_REPLACE, wanted)
+
+
+async def test_new_terms_for_an_order_that_is_over_have_its_end_said_again(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", None))
+    wanted = ReplaceOrder(account="default", order_id="a", number=1, price=None, quantity=D("4"))
+    await room.hear(subjects.ORDER_REPLACE, wanted)
+
+    assert await room.said() == [("a", "FILLED", 1)] * 2
+
+
+async def test_the_paper_venue_states_its_open_orders_and_its_fills(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "15", "101"))
+    await room.hear(subjects.ORDER_NEW, route("b", "BUY", "5", None, venue="binance"))
+    await room.hear(subjects.ORDER_NEW, route("c", "BUY", "5", None, account="other"))
+    await room.hear(subjects.ORDER_NEW, route("d", "SELL", "5", None))
+
+    asked = StatementRequest(account="default", venue="paper", since_ns=NOW_NS)
+    said = await question(room.service, subjects.VENUE_STATEMENT, asked)
+
+    assert [(order.order_id, order.cumulative_quantity) for order in said.orders] == [("a", 10)]
+    assert sorted((trade.order_id, trade.fill.quantity) for trade in said.trades) == [("a", 10), ("d", 5)]
+    assert said.holdings is None
+    late = await question(room.service, subjects.VENUE_STATEMENT, asked.model_copy(update={"since_ns": NOW_NS + 1}))
+    assert late.trades == ()
+
+
+async def test_a_statement_tells_so_many_trades_at_once_and_where_the_next_one_begins(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.live_gateway.store.orders.FILLED_MAX", 2)
+    monkeypatch.setattr("services.live_gateway.store.orders.CHUNK", 1)
+    for name in ("a", "b", "c", "d"):
+        await room.hear(subjects.ORDER_NEW, route(name, "BUY", "2", "101"))
+        room.kit.clock.advance(1)  # type: ignore[attr-defined]
+
+    asked, told = StatementRequest(account="default", venue="paper"), list[list[str | None]]()
+    while True:
+        said = await question(room.service, subjects.VENUE_STATEMENT, asked)
+        told.append([trade.order_id for trade in said.trades])
+        if said.trades_until_ns is None:
+            break
+        asked = asked.model_copy(update={"since_ns": said.trades_until_ns})
+
+    assert told == [["a", "b"], ["b", "c"], ["c", "d"], ["d"]]
+
+
+async def test_a_report_tells_when_the_order_came_and_what_the_venue_calls_it(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
+    await room.hear(subjects.TICK, tick("98", "50"))
+
+    await room.said()
+    for report in room.reports():
+        assert (report.received_ns, report.sent_ns, report.venue) == (NOW_NS, NOW_NS, "paper")
+        assert report.venue_order_id.startswith("paper-")

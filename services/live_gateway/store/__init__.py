@@ -1,0 +1,1 @@
+"""What the gateway remembers: orders and fills, kills and modes."""

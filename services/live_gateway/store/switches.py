@@ -1,0 +1,98 @@
+"""Kills and modes as they outlive this process: in the store, in a file of ours, and in the kill folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from shared.contract import keys
+from shared.contract.risk import Kill
+from shared.contract.subjects import RISK_KILL
+from shared.contract.venue import Mode
+from shared.kit import Journal, Valkey
+
+FIRM = "firm"
+
+
+class SwitchStore:
+    """`folder` is where anybody may lay a file named after a scope; `file` holds what we were told."""
+
+    def __init__(self, valkey: Valkey, journal: Journal, folder: Path, file: Path) -> None:
+        self._valkey = valkey
+        self._journal = journal
+        self._folder = folder
+        self._file = file
+
+    def lying(self) -> dict[str, str]:
+        """The files in the kill folder: name → content. A folder that cannot be read kills the firm."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return {entry.name: _content(entry.path) for entry in entries if not entry.name.startswith(".")}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            return {FIRM: f"the kill folder cannot be read: {error.strerror}"}
+
+    def prepare(self) -> None:
+        """Make the kill folder, so that nobody in a hurry has to."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+
+    def told(self) -> list[Kill]:
+        """What was told in an earlier life. A file that cannot be read kills the firm."""
+        try:
+            return [Kill.model_validate(words) for words in json.loads(self._file.read_text())]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            return [Kill(scope=FIRM, reason=f"{self._file.name} cannot be read: {type(error).__name__}")]
+
+    def keep_told(self, kills: Iterable[Kill]) -> None:
+        """On disk when this returns, whether the store is there or not."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._file.with_suffix(".new")
+        with fresh.open("w") as file:
+            json.dump([kill.model_dump(mode="json") for kill in kills], file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._file)
+
+    async def keyed(self) -> list[Kill]:
+        """What risk has committed."""
+        found = await self._valkey.get_many(await self._of_risk(keys.kill("")), Kill)
+        return [kill for kill in found if kill is not None]
+
+    async def stands(self, scope: str) -> bool:
+        """Whether risk still holds a scope to be killed."""
+        return await self._valkey.raw(keys.kill(scope)) is not None
+
+    async def lifted(self) -> dict[str, int]:
+        found = await self._of_risk(keys.lifted(""))
+        times = [await self._valkey.raw(key) for key in found]
+        return {key.partition(":")[2]: int(at) for key, at in zip(found, times, strict=True) if at}
+
+    async def _of_risk(self, prefix: str) -> list[str]:
+        """The keys of one kind that risk keeps."""
+        return sorted(key for key in await self._valkey.members(keys.kept("risk")) if key.startswith(prefix))
+
+    async def modes(self, venues: Iterable[str]) -> dict[str, Mode]:
+        found = {venue: await self._valkey.raw(keys.venue_mode(venue)) for venue in venues}
+        return {venue: Mode(mode.decode()) for venue, mode in found.items() if mode}
+
+    async def keep(self, modes: Mapping[str, Mode], kills: Iterable[Kill] = ()) -> None:
+        """Commit modes, and with them tell risk of kills that it does not know."""
+        transaction = self._journal.transaction()
+        for venue, mode in modes.items():
+            transaction.put(keys.venue_mode(venue), mode.value)
+        for kill in kills:
+            transaction.say(RISK_KILL, kill, account=FIRM, id=f"{kill.scope}-{kill.at_ns}")
+        await self._journal.commit(transaction)
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")[:1000]
+    except OSError:
+        return ""
