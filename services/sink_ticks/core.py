@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.contract.base import Message, rfc3339
+from shared.contract.base import Message, Word, rfc3339
 from shared.contract.errors import NotFound, Refused
 from shared.contract.market import Bar, Quote, Tick
 from shared.contract.orders import Fill, OrderEvent
@@ -47,10 +47,12 @@ def rows_of_frame(ticks: TickColumns, sequence: int) -> Rows:
     return Rows(TICKS, columns, len(ticks))
 
 
-def rows_of(message: Message, sequence: int) -> Rows:
-    """One message as one row."""
-    table, row = _ROWS[type(message)](message, sequence)
-    return Rows(table, {name: [value] for name, value in row.items()}, 1)
+def rows_of(message: Message, sequence: int) -> list[Rows]:
+    """One message as a row, or as several of different tables."""
+    found = [_ROWS[type(message)](message, sequence)]
+    if isinstance(message, OrderEvent) and message.fill is not None:
+        found.append(_fill(message.fill))
+    return [Rows(table, {name: [value] for name, value in row.items()}, 1) for table, row in found]
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -94,13 +96,18 @@ def _bar(bar: Bar, _sequence: int) -> tuple[Table, dict[str, Any]]:
 
 
 def _order(event: OrderEvent, _sequence: int) -> tuple[Table, dict[str, Any]]:
-    words = event.order.model_dump(mode="json")
-    return ORDERS, {"timestamp": event.order.updated_ns, **{name: words[name] for name in ORDERS.columns}}
+    order = event.order
+    return ORDERS, {"timestamp": order.updated_ns, **{name: _exact(getattr(order, name)) for name in ORDERS.columns}}
 
 
-def _fill(fill: Fill, _sequence: int) -> tuple[Table, dict[str, Any]]:
-    words = fill.model_dump(mode="json")
-    return FILLS, {"timestamp": fill.event_ns, **{name: words[name] for name in FILLS.columns}}
+def _fill(fill: Fill) -> tuple[Table, dict[str, Any]]:
+    return FILLS, {"timestamp": fill.event_ns, **{name: _exact(getattr(fill, name)) for name in FILLS.columns}}
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.value if isinstance(value, Word) else value
 
 
 _ROWS: dict[type[Message], Callable[[Any, int], tuple[Table, dict[str, Any]]]] = {
@@ -108,7 +115,6 @@ _ROWS: dict[type[Message], Callable[[Any, int], tuple[Table, dict[str, Any]]]] =
     Quote: _quote,
     Bar: _bar,
     OrderEvent: _order,
-    Fill: _fill,
 }
 
 

@@ -16,7 +16,7 @@ from services.sink_ticks import core
 from services.sink_ticks.core import Rows
 from services.sink_ticks.settings import Settings
 from shared.contract.base import Symbol, Venue
-from shared.contract.subjects import BAR, BARS, FILL, FRAME, ORDER_EVENT, ORDERS, QUOTE, TICK, TICKS
+from shared.contract.subjects import BAR, BARS, FRAME, ORDER_EVENT, ORDERS, QUOTE, TICK, TICKS
 from shared.contract.tables import TICKS as TICKS_TABLE
 from shared.kit import Heard, Kit, Service, batch, get, post
 from shared.kit.frames import decode_frame
@@ -25,7 +25,7 @@ from shared.kit.frames import decode_frame
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the sink; it says nothing."""
     sink = Sink(kit, settings)
-    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_EVENT, FILL))
+    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_EVENT,))
     return Service(
         hears=tuple(
             batch(some, sink.take, count_max=settings.messages_at_once, wait_s=settings.wait_s) for some in subjects
@@ -97,16 +97,17 @@ class Sink:
         waiting: dict[str, list[Rows]] = {}
         for one in heard:
             try:
-                rows = _read(one)
+                found = _read(one)
             except ValueError as error:
                 unreadable.append((one, error))
                 continue
-            if reason := core.refusal(rows):
-                refused[reason] += rows.count
-                continue
-            waiting.setdefault(rows.table.name, []).append(rows)
-            if sum(part.count for part in waiting[rows.table.name]) >= self._rows_at_once:
-                written += await self._write(waiting.pop(rows.table.name))
+            for rows in found:
+                if reason := core.refusal(rows):
+                    refused[reason] += rows.count
+                    continue
+                waiting.setdefault(rows.table.name, []).append(rows)
+                if sum(part.count for part in waiting[rows.table.name]) >= self._rows_at_once:
+                    written += await self._write(waiting.pop(rows.table.name))
         for parts in waiting.values():
             written += await self._write(parts)
         for one, error in unreadable:
@@ -128,7 +129,7 @@ class Sink:
             self._meter.count("rows_refused", count, reason=reason)
 
 
-def _read(one: Heard[Any]) -> Rows:
+def _read(one: Heard[Any]) -> list[Rows]:
     if one.subject == FRAME:
-        return core.rows_of_frame(decode_frame(one.message.payload, one.message.venue), one.sequence)
+        return [core.rows_of_frame(decode_frame(one.message.payload, one.message.venue), one.sequence)]
     return core.rows_of(one.message, one.sequence)

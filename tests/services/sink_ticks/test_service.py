@@ -17,7 +17,7 @@ from shared.contract.base import Message
 from shared.contract.errors import NotFound, Refused, Unavailable
 from shared.contract.market import Bar, Frame, Interval, Quote, Tick
 from shared.contract.orders import Fill, Order, OrderEvent, OrderStatus, OrderType, Side, TimeInForce
-from shared.contract.subjects import BAR, FILL, FRAME, ORDER_EVENT, QUOTE, TICK, Subject
+from shared.contract.subjects import BAR, FRAME, ORDER_EVENT, QUOTE, TICK, Subject
 from shared.contract.tables import TICKS, Table
 from shared.contract.ticks import TickColumns
 from shared.kit import Heard, Tape
@@ -34,7 +34,6 @@ SUBJECTS: dict[type[Message], Subject[Any]] = {
     Quote: QUOTE,
     Bar: BAR,
     OrderEvent: ORDER_EVENT,
-    Fill: FILL,
 }
 
 
@@ -202,7 +201,7 @@ async def test_ticks_of_both_kinds_and_quotes_are_written(desk: Desk) -> None:
 
 async def test_bars_orders_and_fills_are_written_with_every_digit(desk: Desk) -> None:
     await desk.hear(bar(0, 5))
-    await desk.hear(OrderEvent(account="default", order=ORDER), A_FILL)
+    await desk.hear(OrderEvent(account="default", order=ORDER, fill=A_FILL))
 
     (written,) = await desk.rows(tables.BARS[Interval.m1])
     assert (written["timestamp"], written["close"], written["count"]) == (bar(0, 5).start_ns, 5.0, 3)
