@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import json
 import os
@@ -31,6 +32,9 @@ jetstream {{
   sync_interval: "1s"
 }}
 """
+
+ROOM_BYTES = 16 << 20
+"""With less than this left, a server would be started into a full disk."""
 
 VALKEY_CONFIG = """\
 bind 127.0.0.1
@@ -100,6 +104,29 @@ def nats_answers(port: int) -> bool:
 def valkey_answers(port: int) -> bool:
     """Whether Valkey has loaded what it remembers and serves it."""
     return _says(port, b"PING\r\n", b"+PONG")
+
+
+def nats_stuck(suite: Suite) -> str | None:
+    """What NATS could not write although there is room for it now; None while all is well, or the disk is full.
+
+    After one write that failed a stream takes nothing more, for as long as that server runs.
+    """
+    trouble = _health(suite.nats_monitor_port)
+    if "write error" not in trouble or shutil.disk_usage(suite.var / "nats").free < ROOM_BYTES:
+        return None
+    return trouble
+
+
+def _health(port: int) -> str:
+    """What NATS's monitor says is wrong ("" when nothing is, or nobody answers)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.2)
+    try:
+        connection.request("GET", "/healthz")
+        return str(json.loads(connection.getresponse().read()).get("error", ""))
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
+    finally:
+        connection.close()
 
 
 def _says(port: int, question: bytes, answer: bytes) -> bool:

@@ -11,31 +11,41 @@ from shared.cli.state import Row, State
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 HEALTHY_S = 10.0
+HEALTHY_WAITS = 5
 
 
 @dataclass
 class Backoff:
-    """How long to wait before the next start: doubling, from the start again after `HEALTHY_S` of readiness."""
+    """How long to wait before the next start: doubling, and from the start again after a healthy life.
+
+    Healthy is who was ready for `HEALTHY_S`, or `HEALTHY_WAITS` times as long as it had been waited for: one that
+    somebody kills now and then comes back at once, one that cannot live costs a sixth of a core at most.
+    """
 
     next_s: float = FIRST_WAIT_S
+    waited_s: float = 0.0
 
     def after_death(self, healthy_s: float) -> float:
         """The wait after a process that had been ready for so long."""
-        wait_s = FIRST_WAIT_S if healthy_s >= HEALTHY_S else self.next_s
-        self.next_s = min(LONGEST_WAIT_S, wait_s * 2)
-        return wait_s
+        if self.waited_s and healthy_s >= min(HEALTHY_S, HEALTHY_WAITS * self.waited_s):
+            self.next_s = FIRST_WAIT_S
+        self.waited_s = self.next_s
+        self.next_s = min(LONGEST_WAIT_S, self.waited_s * 2)
+        return self.waited_s
 
 
 @dataclass
 class Kept:
     """A process and its record. `run` is its life, given a descriptor to report readiness on; `answers` is the
-    other way to see that it is ready, for programs that do not report."""
+    other way to see that it is ready, for programs that do not report. `stuck` says why it has to be started anew
+    although it lives."""
 
     name: str
     port: int
     run: Callable[[int], int]
     answers: Callable[[], bool] | None = None
     death: Signals = SIGKILL
+    stuck: Callable[[], str | None] | None = None
     pid: int | None = None
     born: float = 0.0
     state: State = State.WAITING

@@ -12,6 +12,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +37,7 @@ EARLY_DEATHS_MAX = 5
 WRONG_SETTINGS = 2
 TURN_S = 0.05
 LOG_CHECK_S = 30.0
+STUCK_CHECK_S = 2.0
 
 
 class Supervisor:
@@ -54,6 +56,7 @@ class Supervisor:
         self._wrong: str | None = None
         self._written: tuple[Row, ...] | None = None
         self._logs_checked_s = 0.0
+        self._stuck_checked_s = 0.0
         self._started = rfc3339(time.time_ns())
         self._selector = selectors.DefaultSelector()
         self._signals = os.pipe()
@@ -96,6 +99,8 @@ class Supervisor:
         for name, port, command, answers in infrastructure.embedded(self._suite):
             # On SIGTERM they end whole, with whatever they have forked themselves.
             part = Kept(name, port, program_life(command), lambda p=port, a=answers: a(p), death=signal.SIGTERM)
+            if name == "nats":
+                part.stuck = partial(infrastructure.nats_stuck, self._suite)
             self._infrastructure.append(part)
             self._start(part)
 
@@ -173,6 +178,7 @@ class Supervisor:
             if kept.state is State.WAITING and now_s >= kept.due_s and not self._over:
                 self._start(kept)
         self._check_logs(now_s)
+        self._check_stuck(now_s)
         self._write()
 
     def _heed(self, numbers: bytes) -> None:
@@ -222,6 +228,16 @@ class Supervisor:
             self._logs_checked_s = now_s
             for kept in self._all:
                 logs.rotate(self._log / f"{kept.name}.log")
+
+    def _check_stuck(self, now_s: float) -> None:
+        """End what lives but cannot go on; it is then started anew, as after any death."""
+        if now_s - self._stuck_checked_s < STUCK_CHECK_S or self._over:
+            return
+        self._stuck_checked_s = now_s
+        for kept in self._all:
+            if kept.pid is not None and kept.stuck and kept.state is State.READY and (why := kept.stuck()):
+                self._announce.say(f"{kept.name} is stuck and is started anew: {why}")
+                os.kill(kept.pid, signal.SIGKILL)
 
     def _write(self) -> None:
         rows = tuple(kept.row for kept in self._all)

@@ -19,9 +19,18 @@ def test_waits_double_up_to_five_seconds() -> None:
 def test_ten_seconds_of_health_make_the_next_wait_short_again() -> None:
     backoff = Backoff()
     for _ in range(6):
-        backoff.after_death(9.9)
+        backoff.after_death(0)
+    assert backoff.after_death(9.9) == 5.0
     assert backoff.after_death(10.0) == 0.1
     assert backoff.after_death(0) == 0.2
+
+
+def test_so_does_a_life_five_times_as_long_as_the_wait_before_it() -> None:
+    backoff = Backoff()
+    assert [backoff.after_death(healthy_s) for healthy_s in (0, 0, 0.9, 1.9, 4.0, 0.5, 0.4)] == [
+        *(0.1, 0.2, 0.4, 0.8),
+        *(0.1, 0.1, 0.2),
+    ]
 
 
 def test_a_process_that_died_is_due_after_its_wait_and_counted() -> None:

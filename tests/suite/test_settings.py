@@ -13,7 +13,7 @@ from shared.kit.settings import Suite, load, load_instruments
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = Suite(config=CHECKOUT / "config", secrets=CHECKOUT / "secrets.example")
-SHARED_TABLES = {"instruments", "accounts"}
+SHARED_TABLES = {"instruments", "accounts", "currencies"}
 
 every_service = pytest.mark.parametrize("entry", ROSTER, ids=lambda entry: entry.name)
 

@@ -1,0 +1,180 @@
+"""Evidence: what each independent record says of some accounts, in plain words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+Words = dict[str, Any]
+"""JSON as it was found; amounts are text."""
+
+TERMS = ("account", "client_order_id", "symbol", "side", "order_type", "quantity", "price", "time_in_force", "strategy")
+DEFAULTS = {"order_type": "MARKET", "time_in_force": "GTC", "price": None, "strategy": None}
+
+
+def digest(words: Mapping[str, Any]) -> str:
+    """A fingerprint of an order's terms, the same for what was sent and for what is stored."""
+    terms = {name: words.get(name, DEFAULTS.get(name)) for name in TERMS}
+    for name in ("quantity", "price"):
+        if terms[name] is not None:
+            terms[name] = format(Decimal(terms[name]).normalize(), "f")
+    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Attempt:
+    """One request. `status` is None when no answer came; `orderly`: a refusal says when to come again, and why."""
+
+    sent_ns: int
+    answered_ns: int
+    status: int | None
+    orderly: bool = True
+
+    @property
+    def seconds(self) -> float:
+        return (self.answered_ns - self.sent_ns) / 1e9
+
+
+@dataclass
+class Asked:
+    """One order in the client's journal: what was sent, each attempt, and each answer that was one."""
+
+    account: str
+    client_order_id: str
+    body: Words
+    digest: str
+    attempts: list[Attempt] = field(default_factory=list)
+    answers: list[Words] = field(default_factory=list)
+    """Of attempts answered with 200."""
+    denial: Words | None = None
+    cancel: list[Attempt] = field(default_factory=list)
+    """Requests to cancel it."""
+
+    @property
+    def acknowledged(self) -> bool:
+        return bool(self.answers)
+
+    @property
+    def cancel_acknowledged(self) -> bool:
+        return any(attempt.status == 200 for attempt in self.cancel)
+
+    @property
+    def row(self) -> Words:
+        """For a person to read."""
+        return {"client_order_id": self.client_order_id, "body": self.body, "answers": self.answers[:2]}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution in the venue's own record."""
+
+    execution_id: str
+    order_id: str
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    event_ns: int
+
+    @property
+    def signed(self) -> Decimal:
+        return self.quantity if self.side == "BUY" else -self.quantity
+
+
+@dataclass(frozen=True)
+class AtVenue:
+    """One order in the venue's own record. `client_order_id` is ours where the venue keeps it."""
+
+    order_id: str
+    account: str
+    status: str
+    is_open: bool
+    cumulative: Decimal
+    arrived_ns: int
+    client_order_id: str = ""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What an account may do at most in a symbol."""
+
+    long_max: Decimal
+    short_max: Decimal
+    order_max: Decimal
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A kill that was acknowledged; `lifted_ns` is 0 while it stands. `scope` as the suite names it."""
+
+    scope: str
+    acknowledged_ns: int
+    lifted_ns: int = 0
+
+
+@dataclass
+class Evidence:
+    """Everything on record of some accounts; which record each part comes from is said beside it."""
+
+    asked: list[Asked] = field(default_factory=list)
+    """The client's journal."""
+
+    orders: dict[str, Words] = field(default_factory=dict)
+    events: dict[str, list[Words]] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    reserved: dict[str, Words] = field(default_factory=dict)
+    fills: list[Words] = field(default_factory=list)
+    positions: list[Words] = field(default_factory=list)
+    balances: dict[str, Words] = field(default_factory=dict)
+    entries: dict[str, list[Words]] = field(default_factory=dict)
+    unsaid: int = 0
+    """Valkey, read directly: by order id, lists, and by account."""
+
+    venue: dict[str, AtVenue] = field(default_factory=dict)
+    executions: list[Execution] = field(default_factory=list)
+    """The venue's own record."""
+
+    tape_fills: list[Words] | None = None
+    tape_orders: list[Words] | None = None
+    """The tape; None while it was not looked at."""
+
+    opening: Decimal = Decimal(1_000_000)
+    bounds: dict[str, Bound] = field(default_factory=dict)
+    """The configuration: cash of an account that opens, limits by symbol."""
+
+    killed: list[Killed] = field(default_factory=list)
+
+    def of_account(self) -> dict[str, list[Words]]:
+        """The orders' events by account, in the order in which they were committed."""
+        found: defaultdict[str, list[Words]] = defaultdict(list)
+        for events in self.events.values():
+            for event in events:
+                found[event["account"]].append(event)
+        for events in found.values():
+            events.sort(key=lambda event: (event["order"]["updated_ns"], event["order"]["version"]))
+        return dict(found)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """An invariant that does not hold, and the rows that show it."""
+
+    invariant: str
+    what: str
+    rows: tuple[Any, ...] = ()
+
+    def told(self, rows_max: int = 5) -> str:
+        """For a person to read."""
+        shown = [f"    {json.dumps(_plain(row), default=str)[:1500]}" for row in self.rows[:rows_max]]
+        more = [f"    … and {len(self.rows) - rows_max} more"] * (len(self.rows) > rows_max)
+        return "\n".join([f"  {self.invariant}: {self.what}", *shown, *more])
+
+
+def _plain(row: Any) -> Any:
+    return row.row if isinstance(row, Asked) else vars(row) if hasattr(row, "__dict__") else row

@@ -1,0 +1,44 @@
+"""The summary: loops, acknowledged orders checked, violations, recovery times, and how to have it all again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from tests.chaos.run import Played
+
+
+def summary(played: Sequence[Played], *, seed: int, profile: str, seconds: float) -> str:
+    """A table by fault, and what it comes to."""
+    by_fault: defaultdict[str, list[Played]] = defaultdict(list)
+    titles: dict[str, str] = {}
+    for one in played:
+        key = one.loop.fault.id if one.loop else "all"
+        titles[key] = one.loop.fault.title if one.loop else "every account once more, with the tape"
+        if not one.skipped:
+            by_fault[key].append(one)
+    skipped = {one.loop.fault.id for one in played if one.loop and one.skipped}
+    lines = [f"{'fault':<6}{'':<40}{'loops':>6}{'acknowledged':>14}{'violations':>12}{'recovery p50':>14}{'p99':>8}"]
+    for key in sorted(by_fault, key=_by_number):
+        some = by_fault[key]
+        times = sorted(recovery.seconds for one in some for recovery in one.recoveries)
+        lines.append(
+            f"{key:<6}{titles[key]:<40}{len(some):>6}{sum(one.acknowledged for one in some):>14,}"
+            f"{sum(len(one.found) for one in some):>12}{_at(times, 0.5):>14}{_at(times, 0.99):>8}"
+        )
+    acknowledged, violated = sum(one.acknowledged for one in played), sum(len(one.found) for one in played)
+    loops = sum(one.loop is not None and not one.skipped for one in played)
+    lines += [f"{key} was NOT PLAYED: this machine does not allow it" for key in sorted(skipped)]
+    lines.append(
+        f"{loops} loops, {acknowledged:,} acknowledged orders checked, {violated} violations;"
+        f" seed {seed}, profile {profile}, {seconds:.0f} s"
+    )
+    return "\n".join(lines)
+
+
+def _at(times: Sequence[float], share: float) -> str:
+    return f"{times[min(len(times) - 1, int(len(times) * share))]:.2f} s" if times else "-"
+
+
+def _by_number(key: str) -> tuple[int, str]:
+    return (int(key[1:]) if key[1:].isdigit() else 99, key)

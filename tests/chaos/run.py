@@ -1,0 +1,134 @@
+"""A run: every loop of a plan played and judged, and at the end of each suite's life all of its accounts once more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.chaos.evidence import Asked, Violation
+from tests.chaos.invariants.bounds import Recovery, i12_what_is_used_is_bounded
+from tests.chaos.plan import Loop, acts
+from tests.chaos.scene import Scene
+from tests.chaos.stage import Stage
+from tests.chaos.stages import STAGES, NotPlayed
+
+Say = Callable[[str], None]
+LOOP_S = 240.0
+
+
+@dataclass
+class Played:
+    """What came of one loop. `loop` is None for the look at everything at the end of a suite's life; `skipped`: this
+    machine does not allow it."""
+
+    loop: Loop | None
+    skipped: bool = False
+    acknowledged: int = 0
+    asked: int = 0
+    seconds: float = 0.0
+    recoveries: list[Recovery] = field(default_factory=list)
+    found: list[Violation] = field(default_factory=list)
+
+
+async def run(loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], str]) -> list[Played]:
+    """Play them all; after a violation the suite is replaced, because nothing on it can be trusted any more."""
+    played: list[Played] = []
+    waiting = acts(list(loops))
+    while waiting:
+        act = waiting.pop(0)
+        try:
+            done = await _act(act, say, again)
+        except NotPlayed as reason:
+            say(f"{act[0].fault.id:<4} not played: {reason}")
+            played += [Played(loop, skipped=True) for loop in act]
+            continue
+        played += done
+        if left := act[sum(one.loop is not None for one in done) :]:
+            waiting.insert(0, left)
+    return played
+
+
+async def _act(act: list[Loop], say: Say, again: Callable[[Loop | None], str]) -> list[Played]:
+    played: list[Played] = []
+    asked: list[Asked] = []
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        async with STAGES[act[0].fault.stage](Path(folder)) as stage:
+            for loop in act:
+                one = await _play(stage, loop, asked)
+                played.append(one)
+                say(_line(one))
+                if one.found:
+                    _tell(one, stage, say, again)
+                    return played
+            last = await _look_at_all(stage, asked)
+            played.append(last)
+            if last.found:
+                _tell(last, stage, say, again)
+    return played
+
+
+async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
+    scene = Scene(stage, loop.fault.id, loop.name, loop.seed, Random(loop.seed))
+    began_s = time.monotonic()
+    try:
+        async with asyncio.timeout(LOOP_S):
+            await loop.fault.play(scene, loop.victim)
+    except (AssertionError, TimeoutError) as error:
+        scene.found.append(Violation("I13", f"it never came to an end: {error!r}"))
+    stage.sample()
+    asked += scene.asked
+    return Played(
+        loop,
+        acknowledged=sum(one.acknowledged for one in scene.asked),
+        asked=len(scene.asked),
+        seconds=time.monotonic() - began_s,
+        recoveries=scene.recoveries,
+        found=scene.found,
+    )
+
+
+async def _look_at_all(stage: Stage, asked: list[Asked]) -> Played:
+    """Every account of the suite, with the tape: what was right after its loop is right still."""
+    scene = Scene(stage, "all", "", "", Random(0), asked=asked)
+    await scene.judged(tape=True)
+    return Played(None, found=scene.found + i12_what_is_used_is_bounded(stage.samples))
+
+
+def _line(one: Played) -> str:
+    assert one.loop is not None
+    loop = one.loop
+    recovered = " ".join(f"{recovery.seconds:.2f} s" for recovery in one.recoveries)
+    return (
+        f"{loop.fault.id:<4} {loop.number:>4} {loop.victim:<24} {one.acknowledged:>5} acknowledged of {one.asked:>5}"
+        f"  recovered {recovered or '-':<8} in all {one.seconds:5.1f} s  {'VIOLATED' if one.found else 'ok'}"
+    )
+
+
+def _tell(one: Played, stage: Stage, say: Say, again: Callable[[Loop | None], str]) -> None:
+    for violation in one.found:
+        say(violation.told())
+    lines = stage.suite.run("logs", "-n", "300", check=False).stdout.splitlines()
+    # In the order in which they were first said; what is said again and again is said once.
+    for said in dict.fromkeys(filter(None, map(_complaint, lines))):
+        say(f"  {said[:500]}")
+    say(f"  to repeat: {again(one.loop)}")
+
+
+def _complaint(line: str) -> str:
+    """A warning or an error of a service, with the last line of its trace; nothing for anything else."""
+    service, _, words = line.partition(" ")
+    try:
+        entry: dict[str, object] = json.loads(words)
+    except ValueError:
+        return ""
+    if entry.get("level") not in ("error", "warning"):
+        return ""
+    trace = str(entry.get("exception", "")).splitlines()
+    said = [service, entry.get("event"), entry.get("path"), entry.get("subject"), entry.get("detail"), *trace[-3:]]
+    return " ".join(str(word).strip() for word in said if word)

@@ -1,0 +1,142 @@
+"""Stages: the suites on which faults are played, each with what its faults need."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from shared.contract.roster import NATS_MONITOR_PORT
+from tests.chaos.line import Unanswered, get
+from tests.chaos.proxy import Cut, Proxy
+from tests.chaos.stage import SERVERS, Stage
+from tests.servers import nats_server, valkey_server
+
+DISK_MIB = 96
+
+
+class NotPlayed(Exception):
+    """This machine does not allow what the stage needs."""
+
+
+@asynccontextmanager
+async def plain(var: Path) -> AsyncGenerator[Stage]:
+    """As `trade2026 up` makes it."""
+    stage = Stage(var)
+    try:
+        await stage.up()
+        yield stage
+    finally:
+        await stage.down()
+
+
+class Divided(Stage):
+    """A suite that reaches NATS and Valkey through proxies. The harness itself reaches them past these."""
+
+    def __init__(self, var: Path, proxies: dict[str, Proxy], valkey_port: int) -> None:
+        urls = {"nats": f"nats://127.0.0.1:{proxies['nats'].port}"}
+        urls["valkey"] = f"redis://127.0.0.1:{proxies['valkey'].port}"
+        environment = {f"TRADE2026_{name.upper()}_URL": url for name, url in urls.items()}
+        super().__init__(var, environment, valkey_port=valkey_port)
+        self._proxies = proxies
+
+    def cut(self, server: str, how: Cut, service: str) -> int:
+        """Cut a service, or with `all` every one, off a server; how many connections that strikes."""
+        if service == "all":
+            return self._proxies[server].cut(how)
+        process = psutil.Process(self.pid(service))
+        return self._proxies[server].cut(how, lambda port: port in _ports(process))
+
+    def heal(self) -> None:
+        for proxy in self._proxies.values():
+            proxy.heal()
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    return {connection.laddr.port for connection in process.net_connections("tcp") if connection.laddr}
+
+
+@asynccontextmanager
+async def divided(var: Path) -> AsyncGenerator[Stage]:
+    """With a proxy before each server."""
+    servers = {"nats": nats_server(var), "valkey": valkey_server(var)}
+    proxies: dict[str, Proxy] = {}
+    try:
+        for name, server in servers.items():
+            await asyncio.to_thread(server.start)
+            proxies[name] = await Proxy(server.port).start()
+        stage = Divided(var, proxies, servers["valkey"].port)
+        try:
+            await stage.up()
+            yield stage
+        finally:
+            await stage.down()
+    finally:
+        for proxy in proxies.values():
+            await proxy.close()
+        for server in servers.values():
+            server.stop()
+
+
+class Cramped(Stage):
+    """A suite whose state lies on small disks of its own: one for NATS, one for Valkey."""
+
+    def fill(self, server: str) -> None:
+        """Take up what is left of a server's disk, to the last byte."""
+        with self._ballast(server).open("wb", buffering=0) as ballast:
+            for size in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        ballast.write(b"0" * size)
+
+    def free(self, server: str) -> None:
+        """Give it back."""
+        self._ballast(server).unlink()
+
+    async def stores(self) -> bool:
+        """Whether NATS takes messages for every stream."""
+        try:
+            await get(NATS_MONITOR_PORT + self.offset, "/healthz", 1.0)
+        except Unanswered:
+            return False
+        return True
+
+    def _ballast(self, server: str) -> Path:
+        return self.var / server / "ballast"
+
+
+@asynccontextmanager
+async def cramped(var: Path) -> AsyncGenerator[Stage]:
+    """On tmpfs, which takes the right to mount; NotPlayed without it."""
+    disks = [var / server for server in SERVERS]
+    mounted: list[Path] = []
+    try:
+        for disk in disks:
+            disk.mkdir()
+            made = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", disk], capture_output=True, text=True
+            )
+            if made.returncode:
+                raise NotPlayed(f"no small disk can be mounted here: {made.stderr.strip()}")
+            mounted.append(disk)
+        stage = Cramped(var)
+        try:
+            await stage.up()
+            yield stage
+        finally:
+            await stage.down()
+    finally:
+        for disk in mounted:
+            subprocess.run(["umount", "--lazy", disk], check=False)
+
+
+STAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Stage]]] = {
+    "plain": plain,
+    "divided": divided,
+    "cramped": cramped,
+}

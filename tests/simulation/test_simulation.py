@@ -1,0 +1,47 @@
+"""The trading core under seeds: nothing is violated, a seed is a seed, and what is planted is found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.plants import PLANTS
+from tests.simulation.run import simulate
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SEEDS = 1000
+FOUND_WITHIN = 300
+
+
+def program(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.simulation", *words]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=900)
+
+
+def test_no_seed_violates_anything() -> None:
+    done = program("--seeds", str(SEEDS))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_a_seed_leads_to_the_same_log_in_every_process() -> None:
+    logs = [
+        [line for line in program("--seeds", "25").stdout.splitlines() if line.startswith("log:")] for _ in range(2)
+    ]
+    assert logs[0]
+    assert logs[0] == logs[1]
+
+
+def test_a_seed_does_not_depend_on_those_before_it() -> None:
+    upwards = {seed: simulate(seed).digest for seed in range(12)}
+    downwards = {seed: simulate(seed).digest for seed in reversed(range(12))}
+    assert upwards == downwards
+    assert len(set(upwards.values())) == len(upwards)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    done = program("--plant", name, "--seeds", str(FOUND_WITHIN))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
