@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FIT)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench chaos simulate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ format: $(VENV)/dev.stamp ## write the code as it should be written
 
 bench: $(VENV)/dev.stamp ## measure, and compare with the targets
 	$(BIN)/python -m tests.bench
+
+chaos: $(VENV)/dev.stamp ## break suites again and again (profile=pr|nightly|release seed=N faults="F1 F3")
+	$(BIN)/python -m tests.chaos --profile $(or $(profile),pr) $(if $(seed),--seed $(seed)) $(if $(faults),--faults $(faults))
+
+simulate: $(VENV)/dev.stamp ## simulate the trading core under many seeds (seeds=100000 first=0)
+	$(BIN)/python -m tests.simulation --seeds $(or $(seeds),100000) --from $(or $(first),0)
 
 lock: var/lock/bin/uv ## choose the newest versions anew: requirements/core.txt and dev.txt
 	$< pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

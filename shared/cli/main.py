@@ -95,6 +95,19 @@ def doctor(as_json: Json = False) -> int:
 
 
 @verb(app)
+def chaos(
+    profile: Annotated[str, typer.Option(help="How many loops: pr (minutes), nightly, release (hours).")] = "pr",
+    seed: Annotated[int | None, typer.Option(help="Everything follows from it; drawn when left out.")] = None,
+    faults: Annotated[list[str] | None, typer.Option("--fault", help="Only this one; may be given again.")] = None,
+    loops: Annotated[int | None, typer.Option(min=1, help="At most so many of each fault.")] = None,
+) -> int:
+    """Break suites of its own again and again, and check that nothing acknowledged is lost or doubled."""
+    from shared.cli.chaos import play
+
+    return play(profile, seed, faults or [], loops)
+
+
+@verb(app)
 def version(as_json: Json = False) -> None:
     """Say which code this is."""
     import platform

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,14 +18,28 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    # Beside pydantic's own fields, so that no copy takes them along.
+    __slots__ = ("_encoded",)
+
     def encode(self) -> bytes:
-        """These words as they travel: UTF-8 JSON, `Decimal` as strings."""
+        """These words as they travel: UTF-8 JSON, `Decimal` as strings. Made once: what is kept is often said too."""
+        try:
+            return _ENCODED(self)
+        except AttributeError:
+            words = self._words()
+            object.__setattr__(self, "_encoded", words)
+            return words
+
+    def _words(self) -> bytes:
         return self.__pydantic_serializer__.to_json(self)
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """The message in `payload`; pydantic's `ValidationError` when it is not one."""
         return cls.model_validate_json(payload)
+
+
+_ENCODED: Callable[[Message], bytes] = Message.__dict__["_encoded"].__get__
 
 
 class Word(StrEnum):

@@ -24,10 +24,10 @@ _MARK = b',"rules":['
 class Judgement(Verdict):
     """`rules` are read out of their words on first sight. `exits`, which does not travel: the order can only reduce."""
 
-    __slots__ = ("_words", "exits")
+    __slots__ = ("_findings", "exits")
 
     if TYPE_CHECKING:
-        _words: str
+        _findings: str
         exits: bool
 
     @classmethod
@@ -38,7 +38,7 @@ class Judgement(Verdict):
         _SET(made, "__pydantic_fields_set__", _FIELDS)
         _SET(made, "__pydantic_extra__", None)
         _SET(made, "__pydantic_private__", None)
-        _SET(made, "_words", words)
+        _SET(made, "_findings", words)
         _SET(made, "exits", exits)
         return made
 
@@ -52,7 +52,7 @@ class Judgement(Verdict):
 
     def but(self, update: Mapping[str, object], *words: str) -> Self:
         """The same with some fields changed and some findings more."""
-        joined = ",".join((self._words, *words)) if words else self._words
+        joined = ",".join((self._findings, *words)) if words else self._findings
         return self.of({**_ruling(self), **update}, joined, exits=self.exits)
 
     def encode(self) -> bytes:
@@ -65,12 +65,12 @@ class Judgement(Verdict):
             f'"epoch":"{fields["epoch"]}","reservation":'
         )
         held = b"null" if reservation is None else reservation.encode()
-        return head.encode() + held + _MARK + self._words.encode() + b"]}"
+        return head.encode() + held + _MARK + self._findings.encode() + b"]}"
 
     def __getattr__(self, name: str) -> Any:
         if name != "rules":
             raise AttributeError(name)
-        rules = _RULES.validate_json(f"[{self._words}]")
+        rules = _RULES.validate_json(f"[{self._findings}]")
         vars(self)["rules"] = rules  # pyright: ignore[reportIndexIssue]
         return rules
 
@@ -82,7 +82,7 @@ class Judgement(Verdict):
         _ = deep
         changed = dict(update or {})
         rules = changed.pop("rules", None)
-        words = self._words if rules is None else ",".join(one.encode().decode() for one in rules)
+        words = self._findings if rules is None else ",".join(one.encode().decode() for one in rules)
         return self.of({**_ruling(self), **changed}, words, exits=self.exits)
 
     def __eq__(self, other: object) -> bool:

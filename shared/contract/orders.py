@@ -324,3 +324,12 @@ class OrderEvent(Message):
     position: Position | None = None
     strategy_position: Position | None = None
     balance: Balance | None = None
+
+    def _words(self) -> bytes:
+        """Of the words of its parts, most of which are kept by themselves as well."""
+        parts = (self.order, self.fill, self.report, self.position, self.strategy_position, self.balance)
+        return _EVENT % (self.account.encode(), *[b"null" if part is None else part.encode() for part in parts])
+
+
+_EVENT = b'{"account":"%b","order":%b,"fill":%b,"report":%b,"position":%b,"strategy_position":%b,"balance":%b}'
+"""An order event, field by field."""

@@ -103,11 +103,16 @@ class VenueOrder(Message):
 
 
 class StatementRequest(Message):
-    """What the venue has of an account: open orders now, trades since a moment, holdings now."""
+    """What the venue has of an account: open orders now, trades since a moment, holdings now.
+
+    One statement holds only so much. To go on: the trades since another moment (None: no more of them), the orders
+    after the one of that id (None: no more of them, and holdings neither).
+    """
 
     account: Account
     venue: Venue
-    since_ns: Nanos = 0
+    since_ns: Nanos | None = 0
+    orders_after: str | None = ""
 
 
 class StatedOrder(Message):
@@ -141,8 +146,8 @@ class StatedTrade(Message):
 class Statement(Message):
     """The venue's word on an account at one moment. `holdings` is None where the venue keeps none for us to compare.
 
-    There may be too many trades for one statement: then it has the first of them, and `trades_until_ns` says where the
-    next one is to begin.
+    There may be too much for one statement: then `trades_until_ns` and `orders_after` say where the next one is to go
+    on. None: that is all.
     """
 
     account: Account
@@ -151,4 +156,5 @@ class Statement(Message):
     orders: tuple[StatedOrder, ...] = ()
     trades: tuple[StatedTrade, ...] = ()
     trades_until_ns: Nanos | None = None
+    orders_after: str | None = None
     holdings: dict[str, Amount] | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from shared.contract.errors import Unavailable
 from shared.kit.bus import Outgoing
@@ -34,6 +35,15 @@ UNSAID_MAX = 10_000
 """With more than this in the outbox the service takes nothing new on; what is in hand may still add to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _InLine:
+    """A commit that waits to be written, and what it says once it is."""
+
+    change: Change
+    parcels: list[Parcel]
+    made: asyncio.Future[bool]
+
+
 class Journal:
     """The one way in which a service's state changes."""
 
@@ -41,7 +51,7 @@ class Journal:
         self._owner = owner
         self._valkey = valkey
         self._publish = publish
-        self._waiting: list[tuple[Change, asyncio.Future[bool]]] = []
+        self._waiting: list[_InLine] = []
         self._writer: asyncio.Task[None] | None = None
         self._outbox: asyncio.Queue[Parcel] = asyncio.Queue()
         self._unsaid: dict[tuple[str, str], Parcel] = {}
@@ -75,10 +85,10 @@ class Journal:
         if self._broken:
             raise Unavailable(self._broken)
         change, parcels = transaction.sealed()
-        made = await self._write(change)
-        if made:
-            self._hand_out(parcels)
-        return made
+        line = _InLine(change, parcels, asyncio.get_running_loop().create_future())
+        self._waiting.append(line)
+        self._start_writer()
+        return await line.made
 
     async def recall(self) -> None:
         """Take up what was committed and not yet said; called before the service recovers."""
@@ -108,12 +118,6 @@ class Journal:
 
     # Writing.
 
-    async def _write(self, change: Change) -> bool:
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((change, done))
-        self._start_writer()
-        return await asyncio.shield(done)
-
     def _start_writer(self) -> None:
         if self._writer is None and not self._broken:
             self._writer = asyncio.create_task(self._write_all())
@@ -124,22 +128,25 @@ class Journal:
                 line, self._waiting = self._waiting, []
                 said, self._said = self._said, []
                 try:
-                    changes = [change for change, _ in line] + [Change(_struck_off(said))] * bool(said)
+                    changes = [one.change for one in line] + [Change(_struck_off(said))] * bool(said)
                     made = await self._valkey.execute(changes)
                 except Unavailable as error:
                     self._break(error.detail, line)
                 else:
-                    for (_, done), held in zip(line, made, strict=False):
-                        done.set_result(held)
+                    for one, held in zip(line, made, strict=False):
+                        self._hand_out(one.parcels if held else [])
+                        if not one.made.done():  # whoever waited may be gone; what was committed is said all the same
+                            one.made.set_result(held)
         finally:
             self._writer = None
 
-    def _break(self, why: str, line: list[tuple[Change, asyncio.Future[bool]]]) -> None:
+    def _break(self, why: str, line: list[_InLine]) -> None:
         self._broken = f"the last write's outcome is unknown: {why}"
         line, self._waiting = line + self._waiting, []
-        for _, done in line:
-            done.set_exception(Unavailable(self._broken))
-            done.exception()  # whoever waited may be gone; the error is told by `trouble`
+        for one in line:
+            if not one.made.done():
+                one.made.set_exception(Unavailable(self._broken))
+                one.made.exception()  # whoever waited may be gone; the error is told by `trouble`
 
     # Saying.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from tests.chaos.run import Played
@@ -26,6 +26,10 @@ def summary(played: Sequence[Played], *, seed: int, profile: str, seconds: float
             f"{key:<6}{titles[key]:<40}{len(some):>6}{sum(one.acknowledged for one in some):>14,}"
             f"{sum(len(one.found) for one in some):>12}{_at(times, 0.5):>14}{_at(times, 0.99):>8}"
         )
+    tally: Counter[str] = Counter()
+    for one in played:
+        tally.update(one.tally)
+    lines += [f"{count:,} {what}" for what, count in sorted(tally.items())]
     acknowledged, violated = sum(one.acknowledged for one in played), sum(len(one.found) for one in played)
     loops = sum(one.loop is not None and not one.skipped for one in played)
     lines += [f"{key} was NOT PLAYED: this machine does not allow it" for key in sorted(skipped)]

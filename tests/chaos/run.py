@@ -16,7 +16,7 @@ from tests.chaos.invariants.bounds import Recovery, i12_what_is_used_is_bounded
 from tests.chaos.plan import Loop, acts
 from tests.chaos.scene import Scene
 from tests.chaos.stage import Stage
-from tests.chaos.stages import STAGES, NotPlayed
+from tests.chaos.stages import STAGES, NotPlayed, Unattended
 
 Say = Callable[[str], None]
 LOOP_S = 240.0
@@ -34,6 +34,7 @@ class Played:
     seconds: float = 0.0
     recoveries: list[Recovery] = field(default_factory=list)
     found: list[Violation] = field(default_factory=list)
+    tally: dict[str, int] = field(default_factory=dict)
 
 
 async def run(loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], str]) -> list[Played]:
@@ -66,6 +67,8 @@ async def _act(act: list[Loop], say: Say, again: Callable[[Loop | None], str]) -
                 if one.found:
                     _tell(one, stage, say, again)
                     return played
+            if isinstance(stage, Unattended):
+                return played
             last = await _look_at_all(stage, asked)
             played.append(last)
             if last.found:
@@ -90,6 +93,7 @@ async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
         seconds=time.monotonic() - began_s,
         recoveries=scene.recoveries,
         found=scene.found,
+        tally=scene.tally,
     )
 
 

@@ -41,6 +41,9 @@ SMALLEST = {"BTCUSDT": ("0.01", "0.00001"), "ETHUSDT": ("0.05", "0.0001"), "SOLU
 class Stage:
     """One suite in its own folder and on its own ports."""
 
+    names: tuple[str, ...] = SERVICES
+    """The services that have to be ready."""
+
     def __init__(self, var: Path, environment: Mapping[str, str] | None = None, *, valkey_port: int = 0) -> None:
         self.var = var
         config = var / "config"
@@ -85,10 +88,10 @@ class Stage:
         return True
 
     async def all_ready(self) -> bool:
-        names = (*SERVERS, *SERVICES)
-        if not all(self.is_ready(name) for name in names if self.row(name) is not None or name in SERVICES):
+        servers = [name for name in SERVERS if self.row(name) is not None]
+        if not all(self.is_ready(name) for name in (*servers, *self.names)):
             return False
-        return all(await asyncio.gather(*(self.answers(name) for name in SERVICES)))
+        return all(await asyncio.gather(*(self.answers(name) for name in self.names)))
 
     # What a fault may do.
 

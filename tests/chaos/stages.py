@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,7 +15,7 @@ import psutil
 from shared.contract.roster import NATS_MONITOR_PORT
 from tests.chaos.line import Unanswered, get
 from tests.chaos.proxy import Cut, Proxy
-from tests.chaos.stage import SERVERS, Stage
+from tests.chaos.stage import SERVERS, SERVICES, Stage
 from tests.servers import nats_server, valkey_server
 
 DISK_MIB = 96
@@ -135,8 +136,29 @@ async def cramped(var: Path) -> AsyncGenerator[Stage]:
             subprocess.run(["umount", "--lazy", disk], check=False)
 
 
+class Unattended(Stage):
+    """A suite whose live gateway stands still, so that somebody else may be the venue."""
+
+    names = tuple(name for name in SERVICES if name != "live-gateway")
+
+
+@asynccontextmanager
+async def unattended(var: Path) -> AsyncGenerator[Stage]:
+    """The live gateway is stopped once all is up, and for good."""
+    stage = Unattended(var)
+    try:
+        await stage.up()
+        stage.signal("live-gateway", signal.SIGSTOP)
+        yield stage
+    finally:
+        with contextlib.suppress(AssertionError, OSError):
+            stage.signal("live-gateway")
+        await stage.down()
+
+
 STAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Stage]]] = {
     "plain": plain,
     "divided": divided,
     "cramped": cramped,
+    "unattended": unattended,
 }

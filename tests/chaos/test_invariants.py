@@ -398,5 +398,5 @@ def test_a_service_that_grows_without_end_is_found() -> None:
 
 
 def test_a_recovery_that_took_too_long_is_found() -> None:
-    assert i13_recovered_in_time([Recovery("F1", "oms", 3.0, 3.0)]) == []
-    assert i13_recovered_in_time([Recovery("F1", "oms", 3.1, 3.0)])
+    assert i13_recovered_in_time([Recovery("F1", "oms", 6.0, 3.0)]) == []
+    assert i13_recovered_in_time([Recovery("F1", "oms", 6.1, 3.0)])

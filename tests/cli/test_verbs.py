@@ -14,7 +14,7 @@ from shared.cli.main import app
 from tests.journeys.rig import free_offset
 
 VERBS = (
-    *("up", "down", "ps", "logs", "doctor", "version", "status"),
+    *("up", "down", "ps", "logs", "doctor", "chaos", "version", "status"),
     *("submit", "orders", "cancel", "positions", "bars", "replay"),
 )
 

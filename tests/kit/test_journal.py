@@ -64,6 +64,22 @@ async def test_letters_committed_together_for_several_accounts_are_all_said_afte
     assert not await kit.valkey.keys("outbox:*")
 
 
+async def test_what_was_committed_is_said_though_whoever_committed_it_is_gone(kit: FakeKit) -> None:
+    transaction = kit.journal.transaction()
+    transaction.put("state", "new")
+    transaction.say(POSITION, LONG, account="default", id="p1")
+    committing = asyncio.create_task(kit.journal.commit(transaction))
+    await asyncio.sleep(0)
+    committing.cancel()
+    await asyncio.wait([committing])
+
+    await kit.journal.commit(kit.journal.transaction())
+    await kit.journal.said()
+    assert kit.bus.heard(POSITION) == [LONG]
+    assert await kit.valkey.raw("state") == b"new"
+    await kit.journal.close()
+
+
 async def test_concurrent_commits_share_a_write() -> None:
     store = FakeValkey()
     journal = Journal("test", store, FakeBus().store_all)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from shared.contract.base import Message
@@ -147,7 +148,7 @@ class Client:
                 symbol="AAPL",
                 side=Side.BUY,
                 order_type=OrderType.LIMIT,
-                quantity=rng.randint(2, 4),
+                quantity=Decimal(rng.randint(2, 4)),
                 price=self._market.price("AAPL", rng.randint(-20, 2)),
             )
         symbol = rng.choice(list(SYMBOLS))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from shared.contract import subjects
-from shared.contract.base import Message
 from shared.contract.market import Aggressor, Instrument, Quote, Tick
 from shared.contract.subjects import Subject
 from tests.simulation.broker import Broker
@@ -94,6 +94,11 @@ class Market:
             ),
         )
 
-    def _say(self, subject: Subject[Any], message: Message) -> None:
+    def _say(self, subject: Subject[Any], message: Quote | Tick) -> None:
         if not self._broker.away:
-            self._broker.store(subject, subject.address(message), message, "")
+            self._broker.store(subject, _address(subject, message.symbol), message, "")
+
+
+@cache
+def _address(subject: Subject[Any], symbol: str) -> str:
+    return subject.pattern.format(venue=VENUE, symbol=symbol)

@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from shared.contract.base import Message
+from shared.contract.currencies import Rates
 from shared.contract.errors import NotFound, Unavailable
 from shared.contract.market import Instrument
 from shared.contract.sessions import RoundTheClock, Sessions
 from shared.kit.journal import Journal
 from shared.kit.kit import Kit
 from shared.kit.service import Each, Route, Service
-from shared.kit.settings import Suite
+from shared.kit.settings import Suite, load_rates
 from shared.kit.web import Reply
-from tests.simulation.broker import Broker, Bus, Ears
+from tests.simulation.broker import Broker
+from tests.simulation.bus import Bus
+from tests.simulation.ears import Ears
 from tests.simulation.loop import LIFE, Life, context_of
 from tests.simulation.store import NOBODY, Line, Store
 from tests.simulation.world import World
@@ -57,6 +60,11 @@ def _nothing(*words: Any, **named: Any) -> None:
 METER, LOG = SilentMeter(), SilentLog()
 DRAIN_MAX_S = 2.0
 AROUND_THE_CLOCK = RoundTheClock()
+
+
+@cache
+def _rates() -> Rates:
+    return load_rates(suite())
 
 
 @cache
@@ -105,6 +113,10 @@ class SimulatedKit(Kit):
     @cached_property
     def sessions(self) -> Callable[[str], Sessions]:
         return lambda symbol: AROUND_THE_CLOCK
+
+    @cached_property
+    def rates(self) -> Rates:
+        return _rates()
 
     def new_id(self) -> str:
         return self._process.world.new_id()

@@ -16,7 +16,7 @@ from services.oms import service as oms
 from services.oms.settings import Settings as OmsSettings
 from services.risk import service as risk
 from services.risk.settings import Settings as RiskSettings
-from shared.contract.orders import Side, SubmitOrder
+from shared.contract.orders import OrderType, Side, SubmitOrder
 from shared.contract.risk import Limits
 from tests.simulation.audit import Audit
 from tests.simulation.books import Books, Limit
@@ -57,7 +57,7 @@ class Outcome:
 @cache
 def settings_of(market_wait_s: float) -> dict[str, Any]:
     """Every limit is out of the way, except those that the tight account is held to."""
-    out_of_the_way = Limits(**{name: MUCH for name in Limits.model_fields if name != "soft"})
+    out_of_the_way = Limits.model_validate({name: MUCH for name in Limits.model_fields if name != "soft"})
     limits = {"firm": out_of_the_way}
     for symbol, listed in SYMBOLS.items():
         long, short = (listed.lot * LOT_LIMITS[side] for side in ("long", "short"))
@@ -185,7 +185,7 @@ class Run:
                 client_order_id=f"probe-{number}",
                 symbol=symbol,
                 side=Side.BUY,
-                order_type="LIMIT",
+                order_type=OrderType.LIMIT,
                 quantity=room,
                 price=BEGIN[symbol] / 2,
             )

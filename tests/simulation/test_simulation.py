@@ -13,7 +13,7 @@ from tests.simulation.run import simulate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SEEDS = 1000
-FOUND_WITHIN = 300
+FOUND_WITHIN = 600
 
 
 def program(*words: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from heapq import nsmallest
 from typing import Any, Protocol
 
 from services.live_gateway.core import statement
@@ -16,10 +17,13 @@ from shared.contract.base import Account
 from shared.contract.dealing import VenueTrade, VenueWord
 from shared.contract.errors import NotFound
 from shared.contract.orders import Report
-from shared.contract.venue import StatedTrade, Statement, StatementRequest, VenueOrder
+from shared.contract.venue import StatedOrder, StatedTrade, Statement, StatementRequest, VenueOrder
 
 Real = tuple[list[VenueWord], list[VenueTrade], dict[str, Decimal]]
 """A real venue's listings: open orders, trades, holdings."""
+
+ORDERS_MAX = 400
+"""So many open orders are told of at once: whoever reads them has other things to do, too."""
 
 
 class Store(Protocol):
@@ -68,17 +72,12 @@ class Views:
 
     async def statement(self, asked: StatementRequest) -> Statement:
         """What went to paper under the venue's name, and what the venue itself has. Paper keeps no holdings."""
-        trades: list[StatedTrade] = []
-        filled, until_ns = await self._store.filled_since(asked.account, asked.since_ns)
-        for order in filled:
-            if order.deal is None and order.order.venue == asked.venue:
-                trades += statement.trades(order, await self._store.fills(order))
-        orders = [
-            statement.stated(order)
-            for order in self._paper.orders()
-            if order.account == asked.account and order.order.venue == asked.venue
-        ]
-        real = await self._dealer.listings(asked.venue, asked.account, self._paper.symbols, asked.since_ns)
+        trades, until_ns = await self._paper_trades(asked)
+        orders, after = self._paper_orders(asked)
+        real = None
+        if asked.orders_after == "":
+            since_ns = asked.since_ns or 0
+            real = await self._dealer.listings(asked.venue, asked.account, self._paper.symbols, since_ns)
         if real is not None:
             for word in real[0]:
                 orders.append(statement.listed_order(asked.account, word, self._desk.known))
@@ -90,8 +89,27 @@ class Views:
             orders=tuple(orders),
             trades=tuple(trades),
             trades_until_ns=until_ns,
+            orders_after=after,
             holdings=real[2] if real else None,
         )
+
+    async def _paper_trades(self, asked: StatementRequest) -> tuple[list[StatedTrade], int | None]:
+        if asked.since_ns is None:
+            return [], None
+        trades: list[StatedTrade] = []
+        filled, until_ns = await self._store.filled_since(asked.account, asked.since_ns)
+        for order in filled:
+            if order.deal is None and order.order.venue == asked.venue:
+                trades += statement.trades(order, await self._store.fills(order))
+        return trades, until_ns
+
+    def _paper_orders(self, asked: StatementRequest) -> tuple[list[StatedOrder], str | None]:
+        if asked.orders_after is None:
+            return [], None
+        after, account, venue = asked.orders_after, asked.account, asked.venue
+        left = (o for o in self._paper.orders() if o.account == account and o.order_id > after)
+        some = nsmallest(ORDERS_MAX, (o for o in left if o.order.venue == venue), key=lambda order: order.order_id)
+        return [statement.stated(order) for order in some], some[-1].order_id if len(some) == ORDERS_MAX else None
 
     def checks(self) -> dict[str, str | None]:
         """A venue that orders go to has to be there."""

@@ -11,5 +11,9 @@ from tests.chaos.faults.f05_kill_all import FAULT as F5
 from tests.chaos.faults.f07_freeze import FAULT as F7
 from tests.chaos.faults.f08_partition import FAULT as F8
 from tests.chaos.faults.f10_disk_full import FAULT as F10
+from tests.chaos.faults.f12_duplicates import FAULT as F12
+from tests.chaos.faults.f13_out_of_order import FAULT as F13
+from tests.chaos.faults.f19_kill_switch import FAULT as F19
+from tests.chaos.faults.f20_limit_race import FAULT as F20
 
-FAULTS: dict[str, Fault] = {fault.id: fault for fault in (F1, F2, F3, F4, F5, F7, F8, F10)}
+FAULTS: dict[str, Fault] = {fault.id: fault for fault in (F1, F2, F3, F4, F5, F7, F8, F10, F12, F13, F19, F20)}

@@ -288,6 +288,21 @@ async def test_a_statement_tells_so_many_trades_at_once_and_where_the_next_one_b
     assert told == [["a", "b"], ["b", "c"], ["c", "d"], ["d"]]
 
 
+async def test_a_statement_tells_so_many_open_orders_at_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.live_gateway.core.views.ORDERS_MAX", 2)
+    for name in ("c", "a", "d", "b", "e"):
+        await room.hear(subjects.ORDER_NEW, route(name, "BUY", "2", "90"))
+    await room.hear(subjects.ORDER_NEW, route("z", "BUY", "2", "90", account="other"))
+
+    asked, told = StatementRequest(account="default", venue="paper"), list[list[str | None]]()
+    while asked.orders_after is not None:
+        said = await question(room.service, subjects.VENUE_STATEMENT, asked)
+        told.append([stated.order_id for stated in said.orders])
+        asked = asked.model_copy(update={"orders_after": said.orders_after, "since_ns": None})
+
+    assert told == [["a", "b"], ["c", "d"], ["e"]]
+
+
 async def test_a_report_tells_when_the_order_came_and_what_the_venue_calls_it(room: Room) -> None:
     await room.hear(subjects.ORDER_NEW, route("a", "BUY", "5", "99"))
     await room.hear(subjects.TICK, tick("98", "50"))

@@ -82,7 +82,9 @@ class Market:
             venue=asked.venue,
             at_ns=self.desk.kit.clock.now_ns(),
             orders=tuple(self.orders.values()) if asked.venue == self.venue else (),
-            trades=tuple(t for t in self.trades if t.fill.event_ns >= asked.since_ns and asked.venue == self.venue),
+            trades=tuple(
+                t for t in self.trades if t.fill.event_ns >= (asked.since_ns or 0) and asked.venue == self.venue
+            ),
             holdings=self.holdings if asked.venue == self.venue else None,
         )
 
@@ -375,7 +377,7 @@ async def test_where_a_round_begins_survives_a_restart(books: Books) -> None:
 async def test_trades_are_not_asked_for_again_once_they_are_entered(books: Books) -> None:
     await books.rounds(3)
 
-    since_ns = [asked.since_ns for asked in books.market.asked]
+    since_ns = [asked.since_ns or 0 for asked in books.market.asked]
     assert since_ns == sorted(since_ns)
     assert books.desk.kit.clock.now_ns() - since_ns[-1] < 100 * 10**9
 
@@ -390,17 +392,42 @@ async def test_many_trades_come_in_several_statements(books: Books) -> None:
 
     async def in_parts(asked: StatementRequest) -> Statement:
         statement = await whole(asked)
-        some = [
-            trade for trade in statement.trades if trade.fill == (first if asked.since_ns < second.event_ns else second)
-        ]
-        until_ns = second.event_ns if asked.since_ns < second.event_ns else None
-        return statement.model_copy(update={"trades": tuple(some), "trades_until_ns": until_ns})
+        early = (asked.since_ns or 0) < second.event_ns
+        some = [trade for trade in statement.trades if trade.fill == (first if early else second)]
+        return statement.model_copy(
+            update={"trades": tuple(some), "trades_until_ns": second.event_ns if early else None}
+        )
 
     books.desk.kit.bus.answers[subjects.VENUE_STATEMENT.pattern] = in_parts
     found = await books.rounds(3)
 
     assert found[-1].agrees
     assert await books.desk.position() == 2
+
+
+async def test_many_open_orders_come_in_several_statements(books: Books) -> None:
+    orders = sorted([await books.working(f"c{n}", quantity="1") for n in range(5)], key=lambda order: order.order_id)
+    for n, order in enumerate(orders):
+        books.market.lists(order, f"{n}", quantity=D(1))
+    whole = books.market.state
+
+    async def in_parts(asked: StatementRequest) -> Statement:
+        statement = await whole(asked)
+        after = asked.orders_after or ""
+        left = {stated.order_id or "": stated for stated in statement.orders}
+        some = [left[order_id] for order_id in sorted(left) if order_id > after][:2]
+        more = {"orders": tuple(some), "orders_after": some[-1].order_id if len(some) == 2 else None}
+        return statement.model_copy(update=more)
+
+    books.desk.kit.bus.answers[subjects.VENUE_STATEMENT.pattern] = in_parts
+    found = await books.round()
+
+    assert (found.agrees, found.orders_there) == (True, 5)
+    assert [(asked.since_ns is None, asked.orders_after) for asked in books.market.asked] == [
+        (False, ""),
+        (True, orders[1].order_id),
+        (True, orders[3].order_id),
+    ]
 
 
 async def test_while_the_venue_does_not_answer_it_is_said_and_nothing_is_forgotten(books: Books) -> None:

@@ -31,7 +31,7 @@ from services.oms.core.reconciling.differences import (
     is_there,
     unentered,
 )
-from shared.contract.orders import Order, OrderStatus, OrderType, Report
+from shared.contract.orders import PRICED, Order, OrderStatus, OrderType, Report
 from shared.contract.venue import StatedOrder, StatedTrade, Statement
 from shared.domain.lifecycle import TERMINAL
 
@@ -102,7 +102,7 @@ def _both(ours: Ours, order: Order, stated: StatedOrder, trades: Sequence[Stated
         theirs = f"{stated.cumulative_quantity:f} filled"
         difference = _of(Kind.FILLED, order, f"{filled:f} filled", theirs, "asked for")
         yield Finding(difference, (_ask(order),))
-    elif order.replacing is None and (whole, stated.price) != (order.quantity, route(order).price):
+    elif order.replacing is None and (whole, stated.price) != (order.quantity, _price(order)):
         terms = Report(
             account=order.account,
             order_id=order.order_id,
@@ -215,6 +215,11 @@ def _ask(order: Order) -> Tell:
 def _of(kind: Kind, order: Order, ours: str, theirs: str, mending: str) -> Difference:
     mark = f"{order.version} {theirs}"
     return Difference(kind=kind, about=order.order_id, mark=mark, ours=ours, theirs=theirs, mending=mending)
+
+
+def _price(order: Order) -> Decimal | None:
+    """The limit at which the venue has it."""
+    return order.price if order.order_type in PRICED else None
 
 
 def _terms(quantity: Decimal, price: Decimal | None) -> str:

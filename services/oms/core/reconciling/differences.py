@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.oms.core.order import untold
@@ -93,8 +93,9 @@ def external_name(venue: str, symbol: str, venue_order_id: str) -> str:
 
 def id_of(statement: Statement, stated: StatedOrder | StatedTrade) -> str:
     """Our id of the order behind a line of a statement, whoever sent it."""
-    name = external_name(statement.venue, stated.symbol, stated.venue_order_id)
-    return stated.order_id or identity.order_id(statement.account, name)
+    if stated.order_id is not None:
+        return stated.order_id
+    return identity.order_id(statement.account, external_name(statement.venue, stated.symbol, stated.venue_order_id))
 
 
 def fill_id_of(statement: Statement, trade: StatedTrade) -> str:
@@ -115,3 +116,12 @@ def unentered(ours: Ours, statement: Statement) -> dict[str, list[StatedTrade]]:
 def is_there(order: Order) -> bool:
     """Whether by our books the venue has it open."""
     return order.status not in TERMINAL and not untold(order)
+
+
+def together(parts: Sequence[Statement], until_ns: int | None) -> Statement:
+    """A statement that came in parts; they overlap in their trades. Holdings and time are the first one's."""
+    if len(parts) == 1:
+        return parts[0]
+    orders = tuple(stated for part in parts for stated in part.orders)
+    trades = tuple(dict.fromkeys(trade for part in parts for trade in part.trades))
+    return parts[0].model_copy(update={"orders": orders, "trades": trades, "trades_until_ns": until_ns})

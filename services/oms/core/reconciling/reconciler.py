@@ -21,6 +21,7 @@ from services.oms.core.reconciling.differences import (
     fill_id_of,
     id_of,
     is_there,
+    together,
     unentered,
 )
 from services.oms.core.reconciling.findings import SURE, Reconciliation, alert_of, healed, is_news, standing
@@ -48,7 +49,7 @@ LOOK_BACK_NS = 86_400 * SECOND_NS
 """How far back our own trades are looked for when a venue is reconciled for the first time."""
 
 STATEMENTS = 3
-"""Asked for in one round, while there are more trades to tell."""
+"""So many that tell of trades are asked for in one round."""
 
 PAGE = 500
 FILLS_MAX = 5_000
@@ -202,18 +203,20 @@ class Reconciler:
     # Both sides.
 
     async def _statement(self, record: Reconciled) -> Statement:
-        """The venue's word; where it comes in several answers, with the trades of all of them."""
-        asked = StatementRequest(account=record.account, venue=record.venue, since_ns=record.since_ns)
-        statement = last = await self._line.ask(asked)
-        for _ in range(STATEMENTS - 1):
-            if last.trades_until_ns is None or last.trades_until_ns <= asked.since_ns:
-                break
-            asked = asked.model_copy(update={"since_ns": last.trades_until_ns})
-            last = await self._line.ask(asked)
-            trades = tuple(dict.fromkeys((*statement.trades, *last.trades)))
-            more = {"trades": trades, "trades_until_ns": last.trades_until_ns}
-            statement = statement.model_copy(update=more)
-        return statement
+        """The venue's word; where it comes in several answers, all of them together. Of trades only so much at once."""
+        since_ns: int | None = record.since_ns
+        until_ns: int | None = None
+        after: str | None = ""
+        parts: list[Statement] = []
+        while since_ns is not None or after is not None:
+            asked = StatementRequest(account=record.account, venue=record.venue, since_ns=since_ns, orders_after=after)
+            parts.append(await self._line.ask(asked))
+            after = parts[-1].orders_after
+            if since_ns is not None:
+                until_ns = parts[-1].trades_until_ns
+                on = until_ns is not None and until_ns > since_ns and len(parts) < STATEMENTS
+                since_ns = until_ns if on else None
+        return together(parts, until_ns)
 
     async def _ours(self, record: Reconciled, statement: Statement, open_ids: Iterable[str], asked_ns: int) -> Ours:
         """What was open here before the statement was asked for, and whatever else it speaks of, as it is now."""

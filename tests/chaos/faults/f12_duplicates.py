@@ -1,0 +1,46 @@
+"""F12: everything that the venue ever said of some accounts is said again, several times over and in any order."""
+
+from __future__ import annotations
+
+from tests.chaos.client import Mix
+from tests.chaos.evidence import Evidence, Violation
+from tests.chaos.fault import Fault
+from tests.chaos.scene import Scene
+from tests.chaos.waiting import until
+from tests.chaos.wire import Wire
+
+ORDERS = 150
+REPEATS_MAX = 5
+
+
+async def play(scene: Scene, _victim: str) -> None:
+    # Nothing is left near the market, where the next trade could move the books as well.
+    async with scene.load(mix=Mix(cancelled=1.0)) as client:
+        await scene.flowing(client, ORDERS)
+    before = await scene.judged()
+    wire = await Wire.open(scene.stage.port("nats"))
+    try:
+        again = [
+            (subject, report)
+            for account in scene.accounts
+            for subject in (f"orders.{account}.report",)
+            for report in await wire.said(subject)
+            for _ in range(scene.rng.randint(1, REPEATS_MAX))
+        ]
+        scene.rng.shuffle(again)
+        scene.tally["reports said again"] = await wire.say(again)
+        await until(lambda: wire.heard_out("oms"), "the oms to hear it all", 120)
+    finally:
+        await wire.close()
+    after = await scene.judged()
+    if _books(before) != _books(after):
+        scene.found.append(Violation("I3", "what was said again moved the books"))
+
+
+def _books(evidence: Evidence) -> list[object]:
+    """Fills, positions and money, whatever order they were found in."""
+    fills = {fill["fill_id"]: fill for fill in evidence.fills}
+    return [fills, {(one["account"], one["symbol"]): one for one in evidence.positions}, evidence.balances]
+
+
+FAULT = Fault("F12", "all reports again, 1-5 times", {"pr": 4, "nightly": 300, "release": 3000}, play)

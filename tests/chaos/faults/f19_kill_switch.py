@@ -1,0 +1,117 @@
+"""F19: a kill by each of its three ways, under load, also while NATS or Valkey stand still; it outlives all processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from tests.chaos.client import Client, Mix
+from tests.chaos.evidence import Killed
+from tests.chaos.fault import Fault
+from tests.chaos.line import Line, Unanswered, get
+from tests.chaos.scene import Scene
+from tests.chaos.waiting import until
+from tests.chaos.wire import Wire
+
+VICTIMS = (
+    "by http",
+    "by nats",
+    "by file",
+    "by http, nats frozen",
+    "by file, nats frozen",
+    "by file, valkey frozen",
+    "by nats, valkey frozen",
+)
+HANDS = 12
+WITHIN_S = 30.0
+
+
+async def play(scene: Scene, victim: str) -> None:
+    way, frozen = victim.split()[1].rstrip(","), victim.split()[2] if "frozen" in victim else ""
+    scopes = ("firm", f"account.{scene.accounts[0]}", "symbol.BTCUSDT", "strategy.alpha", "venue.paper")
+    scope = scene.rng.choice(scopes)
+    wire = await Wire.open(scene.stage.port("nats"))
+    try:
+        async with scene.load(hands=HANDS, mix=Mix(far=0.3, cancelled=0.3)) as client:
+            await scene.moment()
+            async with _frozen(scene, frozen):
+                await _kill(scene, wire, way, scope)
+                scene.killed.append(Killed(scope, time.time_ns()))
+            await until(lambda: _stands(scene, scope), "the live gateway to hold the kill", WITHIN_S)
+            await _goes_on(client)
+            scene.stage.kill_all(scene.rng)
+            await scene.stage.up()
+            assert await _stands(scene, scope), f"the kill of {scope} did not outlive a cold start"
+            await _goes_on(client)
+    finally:
+        await wire.close()
+    await scene.judged()
+    await _lift(scene, scope)
+    scene.tally["kills that held, and were lifted"] = 1
+
+
+@asynccontextmanager
+async def _frozen(scene: Scene, server: str) -> AsyncGenerator[None]:
+    if not server:
+        yield
+        return
+    scene.stage.signal(server, signal.SIGSTOP)
+    try:
+        yield
+        await scene.moment(1.0)
+    finally:
+        scene.stage.signal(server, signal.SIGCONT)
+
+
+async def _kill(scene: Scene, wire: Wire, way: str, scope: str) -> None:
+    """Returns once it is acknowledged."""
+    words = {"scope": scope, "reason": "chaos", "actor": "setter"}
+    if way == "file":
+        (scene.stage.var / "kill" / scope).write_text("chaos")
+    elif way == "nats":
+        await wire.store("risk.kill", json.dumps(words).encode())
+    else:
+        await until(lambda: _asked(scene, "POST", "/kill", json.dumps(words).encode()), "the kill", WITHIN_S)
+
+
+async def _lift(scene: Scene, scope: str) -> None:
+    """By another person, of every way it may have been done."""
+    with contextlib.suppress(FileNotFoundError):
+        (scene.stage.var / "kill" / scope).unlink()
+    await until(lambda: _asked(scene, "DELETE", f"/kill/{scope}?actor=second"), "the lifting", WITHIN_S)
+
+    async def lifted() -> bool:
+        return not await _stands(scene, scope)
+
+    await until(lifted, "the kill to be lifted", WITHIN_S)
+
+
+async def _asked(scene: Scene, method: str, path: str, body: bytes = b"") -> bool:
+    """Whether risk did as it was asked, or had nothing to do."""
+    line = Line(scene.stage.port("risk"), 2.0)
+    try:
+        return (await line.ask(method, path, body)).status in (200, 404)
+    except Unanswered:
+        return False
+    finally:
+        line.close()
+
+
+async def _stands(scene: Scene, scope: str) -> bool:
+    try:
+        return scope in (await get(scene.stage.port("live-gateway"), "/mode"))["killed"]
+    except Unanswered:
+        return False
+
+
+async def _goes_on(client: Client) -> None:
+    """Orders are asked for as before, whatever the answer."""
+    asked = len(client.asked)
+    await until(lambda: len(client.asked) > asked + 3 * HANDS, "more orders to be asked for")
+
+
+FAULT = Fault("F19", "the kill switch under load", {"pr": 1, "nightly": 8, "release": 45}, play, VICTIMS)
