@@ -104,8 +104,9 @@ class LiveGateway:
             arrival, unfit = self._paper.next_arrival(now_ns), self.dealer.unfit(route)
             decision = self._desk.accept(route, unfit, arrival, now_ns, received_ns)
             made = await self.dealer.carry_out(decision, new=True) or self._desk.forget(route.order_id)
-        if not made:
-            await self._recall.repeat_known(route.account, route.order_id)
+        if not made and not await self._recall.repeat_known(route.account, route.order_id):
+            await self.board.look_up()
+            raise Unavailable("a kill was committed before the order; it comes again, to be refused")
 
     async def cancel(self, cancel: CancelOrder) -> None:
         await self._travel()

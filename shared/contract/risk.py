@@ -198,6 +198,12 @@ class Kill(Message):
     at_ns: Nanos = 0
 
 
+def scopes_of(account: str, strategy: str | None, venue: str, symbol: str) -> tuple[str, ...]:
+    """Every scope whose kill stops an order of these."""
+    scopes = ("firm", f"account.{account}", f"venue.{venue}", f"symbol.{symbol}")
+    return scopes if strategy is None else (*scopes, f"strategy.{strategy}")
+
+
 class Release(Message):
     """A second person lets through an order that is over a soft limit, for a short time."""
 

@@ -161,6 +161,9 @@ class FakeValkey:
         self._check()
         return sorted(key for key in self.store if fnmatch.fnmatchcase(key, pattern))
 
+    async def fence(self, owner: str) -> None:
+        self._check()
+
     async def execute(self, changes: Sequence[Change]) -> list[bool]:
         self._check()
         self.writes += 1

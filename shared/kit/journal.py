@@ -91,7 +91,11 @@ class Journal:
         return await line.made
 
     async def recall(self) -> None:
-        """Take up what was committed and not yet said; called before the service recovers."""
+        """Take up what was committed and not yet said; called before the service recovers.
+
+        From here on nothing that an earlier life still had under way can be written.
+        """
+        await self._valkey.fence(self._owner)
         for key in await self._valkey.keys(f"outbox:*:{self._owner}"):
             for id, entry in (await self._valkey.hash(key)).items():
                 self._hand_out([Parcel.unpack(key, id, entry)])
@@ -99,6 +103,8 @@ class Journal:
     def mend(self) -> None:
         """The state was recalled: commits may begin again."""
         self._broken = None
+        if self._said:
+            self._start_writer()
 
     async def close(self) -> None:
         """Publish what is left, for two seconds at most; the rest is said at the next start."""

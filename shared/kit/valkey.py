@@ -60,6 +60,10 @@ class Valkey(Protocol):
 
     async def keys(self, pattern: str) -> list[str]: ...
 
+    async def fence(self, owner: str) -> None:
+        """Have nothing written any more that was asked for in the owner's name before this."""
+        ...
+
     async def execute(self, changes: Sequence[Change]) -> list[bool]:
         """Each change in its turn, on disk when this returns; whether it was made. Only the journal calls this."""
         ...
@@ -167,6 +171,13 @@ class ValkeyStore:
             return sorted([key.decode() async for key in self._redis.scan_iter(pattern, count=1000)])
 
         return await self._ask(scan())
+
+    async def fence(self, owner: str) -> None:
+        # A store that was slow may still hold commands of a connection that we gave up, or of a process that died, and
+        # would carry them out after we have read what is there.
+        self._scribe.renew()
+        name = f"journal-of-{owner}"
+        await self._scribe.ask([("CLIENT", "KILL", "NAME", name, "SKIPME", "yes"), ("CLIENT", "SETNAME", name)])
 
     async def execute(self, changes: Sequence[Change]) -> list[bool]:
         commands: list[Command] = []

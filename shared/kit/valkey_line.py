@@ -18,45 +18,64 @@ from shared.contract.errors import Unavailable
 
 TIMEOUT_S = 3.0
 
+Commands = Sequence[tuple[Any, ...]]
 
-class Line(asyncio.Protocol):
-    """Connects when first asked, and again after it broke. What was asked and not answered is unknown."""
+
+class Line:
+    """Connects when first asked, and again only after `renew`: until then what was not answered is unknown."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 6379
-        self._hello = [("AUTH", parts.username or "default", parts.password)] if parts.password else []
-        self._transport: asyncio.Transport | None = None
-        self._waiting: deque[_Asked] = deque()
+        self._hello: Commands = [("AUTH", parts.username or "default", parts.password)] if parts.password else []
+        self._wire: _Wire | None = None
 
-    async def ask(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def ask(self, commands: Commands) -> list[Any]:
         """The answers, in order. Unavailable: nobody knows which of the commands were executed."""
-        if self._transport is None:
-            await self._connect()
-        asked = _Asked(len(commands), asyncio.get_running_loop().create_future())
-        return await self._send(commands, asked)
+        wire = self._wire or await self._connect()
+        return await wire.ask(commands)
+
+    def renew(self) -> None:
+        """Give up what is under way; the next question opens another connection."""
+        self.close()
+        self._wire = None
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self._wire is not None:
+            self._wire.cut("the connection was given up")
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> _Wire:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(1):
-                await loop.create_connection(lambda: self, self._host, self._port)
+                _, wire = await loop.create_connection(_Wire, self._host, self._port)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"Valkey is away: {error!r}"[:300]) from error
+        self._wire = wire
         if self._hello:
-            await self._send(self._hello, _Asked(1, loop.create_future()))
+            await wire.ask(self._hello)
+        return wire
 
-    async def _send(self, commands: Sequence[tuple[Any, ...]], asked: _Asked) -> list[Any]:
-        assert self._transport is not None
+
+class _Wire(asyncio.Protocol):
+    """One connection. Once cut it stays so."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader()
+        self._waiting: deque[_Asked] = deque()
+        self._why_cut = ""
+
+    async def ask(self, commands: Commands) -> list[Any]:
+        if self._transport is None:
+            raise Unavailable(self._why_cut)
+        loop = asyncio.get_running_loop()
+        asked = _Asked(len(commands), loop.create_future())
         self._waiting.append(asked)
         self._transport.write(b"".join([hiredis.pack_command(command) for command in commands]))
-        timer = asyncio.get_running_loop().call_later(TIMEOUT_S, self._silent)
+        timer = loop.call_later(TIMEOUT_S, self.cut, f"Valkey has not answered within {TIMEOUT_S:g} s")
         try:
-            answers = await asyncio.shield(asked.done)
+            answers = await asked.done
         finally:
             timer.cancel()
         for answer in answers:
@@ -64,18 +83,26 @@ class Line(asyncio.Protocol):
                 raise Unavailable(f"Valkey refused: {trouble}"[:300])
         return answers
 
-    def _silent(self) -> None:
-        self._break(f"Valkey has not answered within {TIMEOUT_S:g} s")
+    def cut(self, why: str) -> None:
+        """Whoever waits for an answer is told that none will come."""
+        transport, self._transport = self._transport, None
+        self._why_cut = self._why_cut or why
+        if transport is not None:
+            transport.abort()
+        while self._waiting:
+            done = self._waiting.popleft().done
+            if not done.done():
+                done.set_exception(Unavailable(why))
+                done.exception()  # whoever asked may be gone
 
     # What the loop tells.
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._reader = hiredis.Reader()
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
+        while (answer := self._reader.gets()) is not False and self._waiting:
             asked = self._waiting[0]
             asked.answers.append(answer)
             if len(asked.answers) == asked.count:
@@ -84,17 +111,7 @@ class Line(asyncio.Protocol):
                     asked.done.set_result(asked.answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._break(f"Valkey is away: {exc!r}"[:300])
-
-    def _break(self, why: str) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
-        while self._waiting:
-            done = self._waiting.popleft().done
-            if not done.done():
-                done.set_exception(Unavailable(why))
-                done.exception()  # whoever asked may be gone
+        self.cut(f"Valkey is away: {exc!r}"[:300])
 
 
 def _trouble(answer: Any) -> Exception | None:

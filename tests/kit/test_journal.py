@@ -114,6 +114,24 @@ async def test_after_an_unknown_outcome_nothing_is_committed_until_the_state_was
     assert store.store == {"key": b"value"}
 
 
+async def test_what_was_said_while_the_journal_was_broken_is_struck_off_once_it_is_mended(kit: FakeKit) -> None:
+    kit.bus.away = True
+    transaction = kit.journal.transaction()
+    transaction.say(POSITION, LONG, account="default", id="p1")
+    await kit.journal.commit(transaction)
+    kit.valkey.away = True
+    with pytest.raises(Unavailable):
+        await kit.journal.commit(kit.journal.transaction())
+    kit.bus.away = False
+    await kit.journal.said()
+    kit.valkey.away = False
+
+    kit.journal.mend()
+    await kit.journal.close()
+
+    assert await kit.valkey.hash(keys.outbox("test", "default")) == {}
+
+
 async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
     for _ in range(2):
         transaction = kit.journal.transaction()

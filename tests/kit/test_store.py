@@ -172,8 +172,29 @@ async def test_commits_go_on_over_a_new_connection_once_the_store_is_back(closin
         await commit("lost")
     server.start()
     await store.connect()
+    await journal.recall()
     journal.mend()
 
     assert await commit("after")
     assert await store.raw("g:one") == b"after"
     server.stop()
+
+
+async def test_a_new_life_ends_what_an_earlier_one_has_under_way(valkey: Server, closing: Closer) -> None:
+    earlier, later = (ValkeyStore(f"redis://127.0.0.1:{valkey.port}") for _ in range(2))
+    closing(earlier.close)
+    closing(later.close)
+    stale, fresh = Journal("same", earlier, nowhere), Journal("same", later, nowhere)
+    other = Journal("other", earlier, nowhere)
+    await stale.recall()
+    await fresh.recall()
+
+    transaction = stale.transaction()
+    transaction.put("h:one", "stale")
+    with pytest.raises(Unavailable):
+        await stale.commit(transaction)
+    await other.recall()
+    transaction = fresh.transaction()
+    transaction.put("h:one", "fresh")
+    assert await fresh.commit(transaction), "an owner of another name ends nothing"
+    assert await later.raw("h:one") == b"fresh"

@@ -1,7 +1,8 @@
 """The store: one for all services, each life with a line of its own to it.
 
-What was sent is carried out whether or not its sender lives to see it, in the order in which it was sent. A commit may
-be made without an answer, made in part, or not made at all; in each case its sender hears only that nobody knows.
+What was sent is carried out whether or not its sender lives to see it, in the order in which it was sent, unless
+another life of the same service has put up its fence by then. A commit may be made without an answer, in part, late, or
+not at all; in each case its sender hears only that nobody knows.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Store:
         self.twin = FakeValkey()
         self.away_until_s = 0.0
         self.commits = 0
+        self.fences: dict[str, int] = {}
         self.committed: list[Committed] = []
         self.lost: Callable[[Life], None] = lambda life: None
         self.struck: Callable[[Life], None] = lambda life: None
@@ -72,6 +74,14 @@ class Line:
         self._world = store.world
         self._life = life
         self._last_s = 0.0
+        self._fence = 0
+
+    async def fence(self, owner: str) -> None:
+        """From when this arrives, nothing that was sent before it by any life of that name is carried out."""
+        await self._world.loop.sleep(self._world.hop_s())
+        self._present("read_lost")
+        self._fence = self._store.fences[owner] = self._store.fences.get(owner, 0) + 1
+        await self._world.loop.sleep(self._world.hop_s())
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Every way of reading is the twin's own, after and before some time on the way."""
@@ -103,12 +113,12 @@ class Line:
         answer.add_done_callback(_retrieved)
         at_s = max(self._last_s, loop.time() + world.hop_s())
         self._last_s = at_s
-        loop.call_at(at_s, self._arrived, list(changes), answer, context=NOBODY)
+        loop.call_at(at_s, self._arrived, list(changes), answer, self._fence, context=NOBODY)
         return await answer
 
-    def _arrived(self, changes: list[Change], answer: asyncio.Future[list[bool]]) -> None:
+    def _arrived(self, changes: list[Change], answer: asyncio.Future[list[bool]], fence: int) -> None:
         world, store = self._world, self._store
-        if store.away:
+        if store.away or self._shut_out(fence):
             self._answer(answer, None)
             return
         if world.fate("commit_unknown"):
@@ -116,13 +126,20 @@ class Line:
             self._answer(answer, None)
             return
         if world.fate("commit_late"):
-            world.loop.call_later(world.rng.uniform(0.0, 2.0), store.make, self._life, changes, context=NOBODY)
+            world.loop.call_later(world.rng.uniform(0.0, 2.0), self._late, changes, fence, context=NOBODY)
             self._answer(answer, None)
             return
         made = store.make(self._life, changes)
         if not self._life.ended and world.fate("crash_at_commit"):
             store.struck(self._life)
         self._answer(answer, made)
+
+    def _late(self, changes: list[Change], fence: int) -> None:
+        if not self._shut_out(fence):
+            self._store.make(self._life, changes)
+
+    def _shut_out(self, fence: int) -> bool:
+        return fence != self._store.fences.get(self._life.name, 0)
 
     def _answer(self, answer: asyncio.Future[list[bool]], made: list[bool] | None) -> None:
         self._world.loop.call_later(self._world.hop_s(), self._told, answer, made, context=NOBODY)

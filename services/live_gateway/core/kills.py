@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from shared.contract.base import normal_symbol
 from shared.contract.orders import RouteOrder
-from shared.contract.risk import Kill
+from shared.contract.risk import Kill, scopes_of
 
 UNNAMED = "unnamed"
 
@@ -42,13 +42,7 @@ class Kills:
         """Why an order may not go out, or nothing."""
         if not self._why:
             return ""
-        for scope in (
-            "firm",
-            f"account.{route.account}",
-            f"strategy.{route.strategy or '-'}",
-            f"venue.{route.venue}",
-            f"symbol.{route.symbol}",
-        ):
+        for scope in scopes_of(route.account, route.strategy, route.venue, route.symbol):
             if scope in self._why:
                 return f"killed: {scope}: {self._why[scope]}"
         return ""

@@ -63,7 +63,8 @@ class Recall:
         if order.deal is not None:
             await self._wonder(order.order_id)
 
-    async def repeat_known(self, account: str, order_id: str) -> None:
-        """Likewise, of an order that the store turned out to know."""
+    async def repeat_known(self, account: str, order_id: str) -> bool:
+        """Likewise, of an order that the store turned out to know; False when it does not."""
         if known := await self._store.find(account, order_id):
             await self.repeat(known)
+        return known is not None

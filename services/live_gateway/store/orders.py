@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.contract import keys
-from shared.contract.orders import Report
+from shared.contract.orders import OrderStatus, Report
+from shared.contract.risk import scopes_of
 from shared.contract.subjects import ORDER_REPORT
 from shared.contract.venue import VenueOrder
 from shared.kit import Journal, Transaction, Valkey
@@ -77,7 +78,7 @@ class OrderStore:
 
         All in one transaction, also for several accounts: a second one, begun after the first, could put an order's
         older state over a newer one that was decided meanwhile. `new`: only if the order was never seen before; False
-        when it was, and then nothing is written.
+        when it was, or when a kill in its scope was committed before it, and then nothing is written.
         """
         return await self._keep(list({change.order_id: change for change in changes}.values()), changes, new=new)
 
@@ -92,6 +93,7 @@ class OrderStore:
             key, index = keys.venue_order(order.account, order.order_id), keys.venue_open(order.account)
             if new:
                 transaction.expect(key, None)
+                _unless_killed(transaction, order)
             transaction.put(key, order)
             if order.is_open:
                 transaction.set_add(index, order.order_id)
@@ -118,6 +120,14 @@ class OrderStore:
         for order in orders:
             transaction.put(keys.venue_order(order.account, order.order_id), order)
         await self._journal.commit(transaction)
+
+
+def _unless_killed(transaction: Transaction, order: VenueOrder) -> None:
+    """A kill that was acknowledged holds from then on, whatever of it has reached this process."""
+    route = order.route
+    if route is not None and order.report.status is not OrderStatus.REJECTED:
+        for scope in scopes_of(route.account, route.strategy, route.venue, route.symbol):
+            transaction.expect(keys.kill(scope), None)
 
 
 def _say(transaction: Transaction, change: VenueOrder) -> None:

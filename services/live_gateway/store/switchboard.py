@@ -58,11 +58,17 @@ class Switchboard:
         if self._kills.look(self._store.lying()):
             self._stop()
 
+    async def look_up(self) -> None:
+        """What risk has committed, whether we have heard of it or not."""
+        for kill in await self._store.keyed():
+            self._kill(kill)
+
     async def hear(self, kill: Kill) -> None:
         """A kill, or risk's word that one is lifted; a scope that risk still holds to be killed stays so."""
         if kill.active:
             self._kill(kill)
-        elif self._kills.may_lift(kill) and not await self._store.stands(kill.scope):
+        elif not await self._store.stands(kill.scope) and self._kills.may_lift(kill):
+            # Asked in this order: it is heard live and durably, and what was looked up is old news by now.
             self._kills.lift(kill)
             self._store.keep_told(self._kills.told)
 

@@ -162,6 +162,21 @@ async def test_what_risk_has_killed_is_killed_after_a_restart(room: Room) -> Non
     assert await room.said() == [("a", "REJECTED", 1)]
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("order", [wanted, real])
+async def test_a_kill_that_risk_committed_stops_orders_before_anybody_has_told_the_gateway(
+    room: Room, scope: str, order: Any
+) -> None:
+    scope = "venue.binance" if order is real and scope == "venue.paper" else scope
+    keep(room, kill(scope))
+
+    with pytest.raises(Unavailable, match="a kill was committed"):
+        await room.hear(subjects.ORDER_NEW, order())
+    await room.hear(subjects.ORDER_NEW, order())
+
+    assert [status for _, status, _ in await room.said()] == ["REJECTED"]
+
+
 async def test_a_kill_that_was_lifted_while_the_gateway_was_down_is_lifted(room: Room) -> None:
     await room.hear(subjects.RISK_KILL, kill())
     room.kit.valkey.store[keys.lifted("firm")] = str(NOW_NS + 5).encode()
@@ -179,6 +194,15 @@ async def test_a_kill_is_not_lifted_by_its_setter_by_nobody_or_from_before(room:
     await room.hear(subjects.RISK_KILL, lift(**words))
 
     assert room.gateway.board._kills.scopes == {"firm": "a test"}
+
+
+async def test_a_lift_heard_twice_at_the_same_moment_lifts_once(room: Room) -> None:
+    await room.hear(subjects.RISK_KILL, kill())
+
+    await asyncio.gather(*(room.hear(subjects.RISK_KILL, lift()) for _ in range(2)))
+
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+    assert await room.said() == [("a", "WORKING", 1)]
 
 
 async def test_a_kill_is_not_lifted_while_risk_holds_it(room: Room) -> None:
