@@ -11,9 +11,14 @@ from urllib.parse import quote, urlencode
 from shared.cli.trouble import Trouble
 
 TIMEOUT_S = 15.0
+AWAY = (502, 503, 504)
 
 
-class Unanswered(Trouble):
+class Away(Trouble):
+    """Nobody is there who could do it."""
+
+
+class Unanswered(Away):
     """The request was sent and no answer came: whether it was done is unknown."""
 
 
@@ -26,12 +31,19 @@ class Door:
 
     def get(self, path: str, **query: object) -> Any:
         """What stands at a path; options that are None are left out."""
-        given = {name: _word(value) for name, value in query.items() if value is not None}
-        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
+        return self._ask("GET", _address(path, query))
 
-    def post(self, path: str, body: Mapping[str, object]) -> Any:
-        """Ask for something to be done; fields that are None are left out."""
-        return self._ask("POST", path, {name: value for name, value in body.items() if value is not None})
+    def post(self, path: str, body: Mapping[str, object], **query: object) -> Any:
+        """Ask for something to be done; fields and options that are None are left out."""
+        return self._ask("POST", _address(path, query), _given(body))
+
+    def patch(self, path: str, body: Mapping[str, object]) -> Any:
+        """Ask for something to be changed; fields that are None stay as they are."""
+        return self._ask("PATCH", path, _given(body))
+
+    def delete(self, path: str, **query: object) -> Any:
+        """Ask for something to end; options that are None are left out."""
+        return self._ask("DELETE", _address(path, query))
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
@@ -39,9 +51,7 @@ class Door:
         try:
             connection.connect()
         except OSError:
-            raise Trouble(
-                f"no suite answers on http://{self._host}:{self._port}; start one with: trade2026 up"
-            ) from None
+            raise Away(f"no suite answers on http://{self._host}:{self._port}; start one with: trade2026 up") from None
         try:
             connection.request(method, path, payload, {"Content-Type": "application/json"} if payload else {})
             answer = connection.getresponse()
@@ -60,7 +70,7 @@ def read(status: int, words: bytes) -> Any:
     except ValueError:
         raise Trouble(f"the answer ({status}) is not JSON: {words[:120]!r}") from None
     if status >= 400:
-        raise Trouble(problem_line(status, answer))
+        raise (Away if status in AWAY else Trouble)(problem_line(status, answer))
     return answer
 
 
@@ -82,6 +92,15 @@ def _without(fault: Mapping[str, Any]) -> str:
 def segment(word: str) -> str:
     """One word of a path, whatever is in it."""
     return quote(word, safe="")
+
+
+def _given(words: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in words.items() if value is not None}
+
+
+def _address(path: str, query: Mapping[str, object]) -> str:
+    given = {name: _word(value) for name, value in _given(query).items()}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _word(value: object) -> str:

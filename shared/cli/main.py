@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shared.cli.switches import switches
 from shared.cli.trade import trade
 from shared.cli.verb import Json, verb
 
@@ -121,3 +122,4 @@ def version(as_json: Json = False) -> None:
 
 
 app.add_typer(trade)
+app.add_typer(switches)

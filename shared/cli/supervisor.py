@@ -126,8 +126,7 @@ class Supervisor:
         return all(kept.state is State.READY for kept in self._all)
 
     def _start(self, kept: Kept) -> None:
-        log = self._log / f"{kept.name}.log"
-        logs.rotate(log)
+        log = self._rotate(kept)
         reading, writing = os.pipe()
         closes = (*self._held, *self._announce.descriptors(), *self._signals, *self._descriptors(), reading)
         pid = launch(Birth(kept.name, log, closes, kept.death), lambda: kept.run(writing))
@@ -227,7 +226,13 @@ class Supervisor:
         if now_s - self._logs_checked_s > LOG_CHECK_S:
             self._logs_checked_s = now_s
             for kept in self._all:
-                logs.rotate(self._log / f"{kept.name}.log")
+                self._rotate(kept)
+
+    def _rotate(self, kept: Kept) -> Path:
+        log = self._log / f"{kept.name}.log"
+        with contextlib.suppress(OSError):
+            logs.rotate(log)
+        return log
 
     def _check_stuck(self, now_s: float) -> None:
         """End what lives but cannot go on; it is then started anew, as after any death."""
@@ -242,8 +247,9 @@ class Supervisor:
     def _write(self) -> None:
         rows = tuple(kept.row for kept in self._all)
         if rows != self._written:
-            Running(os.getpid(), self._started, self._suite.port_offset, rows).write(self._run)
-            self._written = rows
+            with contextlib.suppress(OSError):  # a full disk ends no suite; it is written once there is room
+                Running(os.getpid(), self._started, self._suite.port_offset, rows).write(self._run)
+                self._written = rows
 
     # Ending.
 

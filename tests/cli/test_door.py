@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from shared.cli.door import Door, Unanswered, read, segment
+from shared.cli.door import Away, Door, Unanswered, read, segment
 from shared.cli.trouble import Trouble
 from tests.servers import free_port
 
@@ -64,6 +64,12 @@ def test_a_request_that_was_sent_and_not_answered_is_unknown_and_not_failed() ->
         with pytest.raises(Unanswered):
             Door("127.0.0.1", server.getsockname()[1]).post("/orders", {"symbol": "BTCUSDT"})
         thread.join()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_door_with_nobody_behind_it_is_told_from_a_refusal(status: int) -> None:
+    with pytest.raises(Away):
+        read(status, b'{"detail": "risk is away"}')
 
 
 def test_a_word_of_a_path_cannot_lead_elsewhere() -> None:

@@ -15,7 +15,7 @@ from tests.journeys.rig import free_offset
 
 VERBS = (
     *("up", "down", "ps", "logs", "doctor", "chaos", "version", "status"),
-    *("submit", "orders", "cancel", "positions", "bars", "replay"),
+    *("submit", "replace", "orders", "cancel", "cancel-all", "why", "positions", "bars", "replay", "kill", "lift"),
 )
 
 
@@ -47,7 +47,13 @@ def test_help_imports_neither_the_kit_nor_anything_else_that_is_slow() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["submit", "BTCUSDT"], ["up", "--nonsense"], ["bars", "sim", "BTCUSDT", "1m", "--limit", "0"]],
+    [
+        ["nonsense"],
+        ["submit", "BTCUSDT"],
+        ["kill", "firm"],
+        ["up", "--nonsense"],
+        ["bars", "sim", "BTCUSDT", "1m", "--limit", "0"],
+    ],
 )
 def test_a_usage_error_ends_with_2(arguments: list[str]) -> None:
     assert trade2026(*arguments).exit_code == 2
@@ -55,7 +61,18 @@ def test_a_usage_error_ends_with_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["status"], ["orders"], ["positions"], ["cancel", "x"], ["bars", "sim", "BTCUSDT", "1m"], ["replay", "a.csv"]],
+    [
+        *(
+            ["status"],
+            ["orders"],
+            ["positions"],
+            ["cancel", "x"],
+            ["bars", "sim", "BTCUSDT", "1m"],
+            ["replay", "a.csv"],
+        ),
+        *(["replace", "x", "--price", "1"], ["cancel-all", "--everything"], ["why", "x"]),
+        *(["kill", "firm", "--reason", "now"], ["lift", "firm"]),
+    ],
 )
 def test_without_a_suite_a_verb_says_how_to_start_one(arguments: list[str]) -> None:
     ended = trade2026(*arguments)
@@ -68,6 +85,19 @@ def test_an_order_without_a_suite_was_not_sent() -> None:
     ended = trade2026("submit", "BTCUSDT", "buy", "1")
     assert ended.exit_code == 1
     assert "may stand" not in ended.stderr
+
+
+def test_without_a_suite_a_kill_names_the_file_that_does_it(tmp_path: Path) -> None:
+    assert (
+        f"write the reason to {tmp_path / 'var' / 'kill' / 'firm'}"
+        in trade2026("kill", "firm", "--reason", "now").stderr
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--everything", "--symbol", "SPY"]])
+def test_cancel_all_wants_to_know_whose(options: list[str]) -> None:
+    ended = trade2026("cancel-all", *options)
+    assert (ended.exit_code, "say whose" in ended.stderr) == (1, True)
 
 
 def test_where_nothing_runs_there_is_nothing_to_list_or_to_stop() -> None:
