@@ -103,6 +103,10 @@ class Terms(Message):
     metadata: dict[str, str] = Field(default_factory=dict, max_length=32)
 
 
+LAST_YEAR = 2262
+"""Times in nanoseconds end in it."""
+
+
 class SubmitOrder(Terms):
     """A client's intent. `type` and `order_type` are one field; when both come, `order_type` wins."""
 
@@ -132,6 +136,8 @@ class SubmitOrder(Terms):
                 raise ValueError(f"{field}: {why} {'needs one' if wanted else 'takes none'}")
         if self.post_only and (self.order_type is not OrderType.LIMIT or self.time_in_force in AT_ONCE):
             raise ValueError("post_only: only a LIMIT order that may rest (GTC, DAY, GTD) can be post_only")
+        if self.expire_at is not None and self.expire_at.year >= LAST_YEAR:
+            raise ValueError(f"expire_at: must lie before the year {LAST_YEAR}")
         if self.trail is not None and not Decimal(self.trail.rstrip("%")):
             raise ValueError("trail: must be more than nothing")
         return self
@@ -166,7 +172,8 @@ class Order(Terms):
     `stop_price` of a trailing stop follows the market. `triggered_ns` is when a stop became live, 0 before. `group` is
     the id that the orders of a bracket or an OCO pair share. `replacing` are terms that the venue has not confirmed
     yet, `replacements` how many were ever asked for. `leaving` says why it was asked to end ("" while nobody asked).
-    `pair_quantity` is what the legs of an OCO pair may fill together.
+    `pair_quantity` is what the legs of an OCO pair may fill together. `venue_status`, `venue_filled`: the venue says
+    that it is over so, with so much filled of it; it is not over here while fills of it are still on their way.
     """
 
     order_id: str
@@ -185,6 +192,8 @@ class Order(Terms):
     replacements: int = 0
     leaving: str = ""
     pair_quantity: Quantity | None = None
+    venue_status: OrderStatus | None = None
+    venue_filled: Amount = Decimal(0)
     version: int = 1
     created_ns: Nanos
     updated_ns: Nanos

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -134,6 +134,10 @@ class Verdict(Ruling):
     rules: tuple[RuleResult, ...]
 
 
+Most = Annotated[Amount, Field(ge=0)]
+"""A limit: nothing below 0 can be one."""
+
+
 class Limits(Message):
     """What one scope may do at most. None: this scope says nothing of it; a limit that no scope in reach sets is 0.
 
@@ -142,27 +146,38 @@ class Limits(Message):
     loss alone need not be limited.
     """
 
-    order_quantity_max: Amount | None = None
-    order_notional_max: Amount | None = None
-    order_volume_fraction_max: Amount | None = None
-    long_quantity_max: Amount | None = None
-    short_quantity_max: Amount | None = None
-    gross_notional_max: Amount | None = None
-    net_notional_max: Amount | None = None
-    concentration_fraction_max: Amount | None = None
-    leverage_max: Amount | None = None
-    open_orders_max: Amount | None = None
-    open_notional_max: Amount | None = None
-    collar_aggressive_fraction_max: Amount | None = None
-    collar_passive_fraction_max: Amount | None = None
-    messages_per_s_max: Amount | None = None
-    cancels_per_s_max: Amount | None = None
-    orders_per_trade_max: Amount | None = None
-    executions_max: Amount | None = None
-    loss_max: Amount | None = None
-    week_loss_max: Amount | None = None
-    drawdown_max: Amount | None = None
+    order_quantity_max: Most | None = None
+    order_notional_max: Most | None = None
+    order_volume_fraction_max: Most | None = None
+    long_quantity_max: Most | None = None
+    short_quantity_max: Most | None = None
+    gross_notional_max: Most | None = None
+    net_notional_max: Most | None = None
+    concentration_fraction_max: Most | None = None
+    leverage_max: Most | None = None
+    open_orders_max: Most | None = None
+    open_notional_max: Most | None = None
+    collar_aggressive_fraction_max: Most | None = None
+    collar_passive_fraction_max: Most | None = None
+    messages_per_s_max: Most | None = None
+    cancels_per_s_max: Most | None = None
+    orders_per_trade_max: Most | None = None
+    executions_max: Most | None = None
+    loss_max: Most | None = None
+    week_loss_max: Most | None = None
+    drawdown_max: Most | None = None
     soft: Limits | None = None
+
+    @model_validator(mode="after")
+    def _softer(self) -> Limits:
+        soft = self.soft
+        if soft is not None and soft.soft is not None:
+            raise ValueError("soft: a soft limit has no softer one")
+        for name in Limits.model_fields if soft is not None else ():
+            low, high = getattr(soft, name), getattr(self, name)
+            if name != "soft" and low is not None and high is not None and low > high:
+                raise ValueError(f"soft: {name} {low} lies above the limit {high} itself")
+        return self
 
 
 class Permission(Message):

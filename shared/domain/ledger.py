@@ -113,7 +113,9 @@ def entry(
     return Entry(
         account=fill.account,
         fill_id=fill.fill_id,
-        postings=tuple(Posting.model_construct(ledger=at, unit=unit, amount=amount) for at, unit, amount in lines if amount),
+        postings=tuple(
+            Posting.model_construct(ledger=at, unit=unit, amount=amount) for at, unit, amount in lines if amount
+        ),
         at_ns=fill.committed_ns,
     )
 

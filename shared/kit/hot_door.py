@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.contract.base import NAME_PATTERN, Message
 from shared.kit.service import Route
-from shared.kit.web import problem_of, render
+from shared.kit.web import Reply, problem_of, to_json
 
 NAME = re.compile(NAME_PATTERN)
 KEY = b"idempotency-key"
@@ -41,16 +41,21 @@ class HotDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
         body = await _body(receive)
-        trouble = None
         try:
-            response = render(await self._handled(scope, body))
+            result = await self._handled(scope, body)
         except Exception as error:
-            trouble = error
             response = await problem_of(Request(scope), error)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        await send({"type": "http.response.body", "body": response.body})
-        if trouble is not None and response.status_code == 500:
-            raise trouble  # for the doors to tell
+            await response(scope, receive, send)
+            if response.status_code == 500:
+                raise  # for the doors to tell
+            return
+        reply = result if isinstance(result, Reply) else Reply(result)
+        answer = to_json(reply.body)
+        named = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+        length = (b"content-length", b"%d" % len(answer))
+        headers = [(b"content-type", reply.content_type.encode("latin-1")), length, *named]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
 
     async def _handled(self, scope: Scope, body: bytes) -> Any:
         await self._guard()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Header
+from fastapi import Depends, FastAPI, Header
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
 
 def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:
     """The application behind the doors: each route's handler is called once `guard` lets it."""
-    app = FastAPI(title=f"Trade2026 {service}", version=version)
+    app = FastAPI(title=f"Trade2026 {service}", version=version, dependencies=[Depends(_nothing_unknown)])
     for route in routes:
         methods = METHODS if route.method == "*" else [route.method]
         endpoint = _guarded(route.handler, _unguarded if route.always else guard)
@@ -97,6 +97,19 @@ def open_app(service: str, version: str, routes: list[Route], guard: Callable[[]
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app
+
+
+async def _nothing_unknown(request: Request) -> None:
+    """Refuse what a route does not know. To take no notice of it can do more than was asked: cancel all, say."""
+    route = request.scope["route"]
+    known = {parameter.alias for parameter in route.dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise Refused("INVALID", f"{name}: is not a parameter of this request; known: {names}", field=name)
+    if route.body_field is None and request.headers.get("content-length", "0") != "0":
+        names = f"; its parameters stand in the query: {', '.join(sorted(known))}" if known else ""
+        raise Refused("INVALID", f"this request takes no body{names}", field="body")
 
 
 def plain_route(app: FastAPI, path: str, handler: Callable[[], Awaitable[Response]]) -> None:

@@ -208,3 +208,13 @@ async def test_a_query_of_the_wrong_type_names_it(client: httpx.AsyncClient) -> 
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "limit"
+
+
+async def test_what_a_route_does_not_know_is_refused_and_not_overlooked(client: httpx.AsyncClient) -> None:
+    misspelt = await client.get("/list?limmit=5")
+    assert (misspelt.status_code, misspelt.json()["errors"][0]["field"]) == (422, "limmit")
+    assert "known: limit" in misspelt.json()["detail"]
+
+    unread = await client.request("GET", "/list", json={"limit": 5})
+    assert (unread.status_code, unread.json()["errors"][0]["field"]) == (422, "body")
+    assert "in the query: limit" in unread.json()["detail"]

@@ -72,8 +72,9 @@ class Switchboard:
             self._kills.lift(kill)
             self._store.keep_told(self._kills.told)
 
-    async def panic(self, body: PanicRequest) -> dict[str, Any]:
+    async def panic(self, body: PanicRequest | None = None) -> dict[str, Any]:
         """Kill the firm, cancel everything, and let nothing out anywhere until the modes are set anew."""
+        body = body or PanicRequest()
         kill = Kill(scope=FIRM, reason=body.reason, actor=body.actor, at_ns=self._clock.now_ns())
         self._kill(kill)
         modes = dict.fromkeys(self._modes.all(), Mode.SHADOW)
