@@ -34,6 +34,7 @@ from shared.kit.meter import Meter
 from shared.kit.service import Route
 
 BODY_BYTES_MAX = 256 * 1024
+NOTHING = (b"", b"{}", b"null")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=NAME_PATTERN)]
@@ -107,7 +108,7 @@ async def _nothing_unknown(request: Request) -> None:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             raise Refused("INVALID", f"{name}: is not a parameter of this request; known: {names}", field=name)
-    if route.body_field is None and request.headers.get("content-length", "0") != "0":
+    if route.body_field is None and (await request.body()).strip() not in NOTHING:
         names = f"; its parameters stand in the query: {', '.join(sorted(known))}" if known else ""
         raise Refused("INVALID", f"this request takes no body{names}", field="body")
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from shared.cli import infrastructure
 from shared.cli.trouble import Trouble
+from shared.contract.roster import NATS_MONITOR_PORT
 from shared.kit.settings import Suite
+from tests.journeys.rig import free_offset
 from tests.servers import Server, free_port
 
 
@@ -54,3 +60,50 @@ def test_a_running_server_answers_and_an_absent_one_does_not(nats: Server, valke
 def test_what_runs_elsewhere_is_not_started_here(tmp_path: Path) -> None:
     suite = Suite(var=tmp_path, nats_url="nats://127.0.0.1:9", valkey_url="redis://127.0.0.1:9")
     assert infrastructure.embedded(suite) == []
+
+
+WRITE_ERROR = "JetStream stream '$G > ORDERS' write error: write 1.blk: no space left on device"
+
+
+@pytest.fixture
+def monitored(tmp_path: Path) -> Iterator[tuple[Suite, list[str]]]:
+    """A suite whose NATS says this of itself; the last word counts, and an empty one means that all is well."""
+    said = [""]
+
+    class Monitor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503 if said[-1] else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"error": said[-1]} if said[-1] else {"status": "ok"}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: a test is told otherwise."""
+
+    offset = free_offset()
+    with HTTPServer(("127.0.0.1", NATS_MONITOR_PORT + offset), Monitor) as server:
+        (tmp_path / "nats").mkdir()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield Suite(var=tmp_path, port_offset=offset), said
+        server.shutdown()
+
+
+def test_nats_is_stuck_when_it_could_not_write_and_there_is_room_now(
+    monitored: tuple[Suite, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, said = monitored
+    assert infrastructure.nats_stuck(suite) is None
+    said.append(WRITE_ERROR)
+    assert infrastructure.nats_stuck(suite) == WRITE_ERROR
+    monkeypatch.setattr(infrastructure, "ROOM_BYTES", 1 << 62)
+    assert infrastructure.nats_stuck(suite) is None, "into a full disk nothing is started"
+
+
+def test_what_else_nats_may_complain_of_is_no_reason_to_end_it(monitored: tuple[Suite, list[str]]) -> None:
+    suite, said = monitored
+    said.append("JetStream has not established contact with a meta leader")
+    assert infrastructure.nats_stuck(suite) is None
+
+
+def test_a_nats_that_does_not_answer_is_not_called_stuck(tmp_path: Path) -> None:
+    (tmp_path / "nats").mkdir()
+    assert infrastructure.nats_stuck(Suite(var=tmp_path, port_offset=free_offset())) is None
