@@ -78,8 +78,9 @@ class OrderDesk:
         listed, named, now_ns = kit.instruments, kit.config("accounts"), kit.clock.now_ns
         self._desk = Desk(Book(Terms(listed, kit.rates.rate, named, settings.opening_cash), settings.release_wait_s))
         self._intake = Intake(self._desk, partial(known_instrument, listed), kit.sessions, now_ns, kit.new_id)
-        self.approvals = Approvals(self._desk, self._ask, self._keep, self._store, now_ns)
-        self.clerk = Clerk(self._desk, self._keep, self._store.together, now_ns, decode_frame)
+        store = self._store
+        self.clerk = Clerk(self._desk, self._keep, store.flushed, store.together, now_ns, decode_frame)
+        self.approvals = Approvals(self._desk, self._ask, self._keep, store, self.clerk.landed, now_ns)
         self.archive = Archive(self._store, kit.valkey, explain)
         values = Appraiser(listed, kit.rates.rate, self._desk.price_of)
         self.accounts = Accounts(self._store, kit.valkey, values, opens(named, settings.opening_cash))
@@ -107,7 +108,7 @@ class OrderDesk:
 
     async def replace(self, order_id: str, request: ReplaceRequest) -> Order:
         """The order with its new terms, or with them on their way; the venue has the last word."""
-        order = await self.clerk.found(order_id)
+        order = await self.clerk.landed(order_id)
         return await self.approvals.replace(order, request, known_instrument(self._kit.instruments, order.symbol))
 
     async def report(self, report: Report) -> None:

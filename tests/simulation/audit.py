@@ -143,16 +143,10 @@ class Audit:
     def _memory(self) -> None:
         oms = self._processes["oms"].service
         stats = dict(oms.stats()) if oms is not None else {}
-        count = self._kept_in_memory()
+        over = {*OVER_AT_VENUE, "DENIED"}
+        count = sum(order["status"] not in over for order in self._books.orders.values())
         if stats and stats.get("orders_open", count) != count:
             self._world.violated(f"MEMORY the oms has {stats['orders_open']} orders open in memory, {count} on disk")
-
-    def _kept_in_memory(self) -> int:
-        """Orders that are open, and those of a group of which one still is."""
-        over = {*OVER_AT_VENUE, "DENIED"}
-        orders = self._books.orders.values()
-        groups = {order.get("group") for order in orders if order["status"] not in over} - {None}
-        return sum(order["status"] not in over or order.get("group") in groups for order in orders)
 
 
 def _differs(sent: SubmitOrder, committed: Words) -> list[str]:

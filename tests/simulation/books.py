@@ -5,6 +5,7 @@ I4   position = the sum of the fills         I5   postings sum to zero, and cash
 I6   no limit is breached, worst case        I9   only legal changes, versions without a gap
 R1   nothing is said before it is committed
 I11  nothing new reaches the venue once a kill has been acknowledged
+G1   of one group no more than the largest can fill: no two of them are at the venue together, and none is overfilled
 """
 
 from __future__ import annotations
@@ -43,8 +44,7 @@ def exposed(order: Words) -> bool:
 
 def held(order: Words) -> bool:
     """Whether it waits for its stop, unknown to the venue."""
-    stopped = order["order_type"] in ("STOP", "STOP_LIMIT", "TRAILING_STOP")
-    return stopped and not int(order.get("triggered_ns") or 0)
+    return stopped(order) and not int(order.get("triggered_ns") or 0)
 
 
 def sign(words: Words) -> int:
@@ -59,12 +59,24 @@ def leaves(order: Words) -> Decimal:
     return quantity - Decimal(order["filled_quantity"])
 
 
+def stopped(order: Words) -> bool:
+    return order["order_type"] in ("STOP", "STOP_LIMIT", "TRAILING_STOP")
+
+
+def there(order: Words) -> bool:
+    """Whether the venue was told of it: a stop is ACCEPTED until it goes out."""
+    return exposed(order) and not (order["status"] == "ACCEPTED" and stopped(order))
+
+
+def netted(peers: list[Words]) -> bool:
+    """Whether never two exits or legs of a group are at the venue together: all but one begin as stops held here."""
+    return sum(not stopped(order) for order in peers) <= 1
+
+
 def _together(orders: list[Words]) -> Decimal:
-    """What exits or legs of one group may still fill: one of them is to fill, so no more than the largest of them."""
-    most = max((leaves(order) for order in orders if exposed(order)), default=ZERO)
-    filled = sum((Decimal(order["filled_quantity"]) for order in orders), ZERO)
-    whole = max(leaves(order) + Decimal(order["filled_quantity"]) for order in orders)
-    return max(ZERO, min(most, whole - filled))
+    """What exits or legs of one group may still fill: the largest of them, or all when they are there together."""
+    left = [leaves(order) for order in orders if exposed(order)]
+    return max(left, default=ZERO) if netted(orders) else sum(left, ZERO)
 
 
 def _told(venue_order: Words) -> tuple[int, int]:
@@ -102,6 +114,8 @@ class Books:
         self._filled: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
         self._paid: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._of_symbol: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._groups: dict[str, set[str]] = defaultdict(set)
+        self._regrouped: set[str] = set()
         self._commit: dict[tuple[str, str], Any] = {
             ("SET", "order"): self._order,
             ("SET", "fill"): self._fill,
@@ -126,6 +140,9 @@ class Books:
         for account, symbol in sorted(touched):
             self._balanced(account, symbol)
             self._within_limits(account, symbol)
+        for group in sorted(self._regrouped):
+            self._one_of(group)
+        self._regrouped.clear()
 
     # What was committed.
 
@@ -146,6 +163,9 @@ class Books:
         self.orders[order_id] = order
         pair = (account, order["symbol"])
         self._of_symbol[pair].add(order_id)
+        if group := order.get("group"):
+            self._groups[group].add(order_id)
+            self._regrouped.add(group)
         return pair
 
     def _fill(self, account: str, fill_id: str, words: Any) -> tuple[str, str]:
@@ -258,6 +278,21 @@ class Books:
                 f"I6 {account} may come to hold {long} {symbol} long, {short} short; "
                 f"{limit.long} and {limit.short} are allowed"
             )
+
+    def _one_of(self, group: str) -> None:
+        """Of a group one is to fill, in place of all of them."""
+        members = [self.orders[order_id] for order_id in sorted(self._groups[group])]
+        peers = [order for order in members if order["role"] != "ENTRY"]
+        if not netted(peers):
+            return
+        at_venue = [order["order_id"] for order in peers if there(order)]
+        if len(at_venue) > 1:
+            self.world.violated(f"G1 {' and '.join(at_venue)} of one group are at the venue together")
+        filled = sum((Decimal(order["filled_quantity"]) for order in peers), ZERO)
+        entry = next((Decimal(order["filled_quantity"]) for order in members if order["role"] == "ENTRY"), None)
+        whole = max(Decimal(order["pair_quantity"] or 0) for order in peers) if entry is None else entry
+        if filled > whole:
+            self.world.violated(f"G1 {filled} of the group {group} are filled, {whole} is the whole of it")
 
     def killed(self, scope: str) -> None:
         """A kill was acknowledged."""

@@ -14,7 +14,7 @@ from services.oms.core.desk import Desk
 from services.oms.core.groups import Group
 from services.oms.core.intent import answer, denial, in_time, renewed, same_intent, to_check
 from services.oms.core.order import WAITING
-from shared.contract.errors import Conflict, Unavailable
+from shared.contract.errors import Conflict, Refused, Unavailable
 from shared.contract.groups import GroupOrders
 from shared.contract.market import Instrument
 from shared.contract.orders import Order, OrderStatus, ReplaceRequest, Role
@@ -60,12 +60,14 @@ class Approvals:
         ask: Callable[[RiskCheck], Awaitable[Verdict]],
         keep: Keep,
         store: Committed,
+        landed: Callable[[str], Awaitable[Order]],
         now_ns: Callable[[], int],
     ) -> None:
         self._desk = desk
         self._ask = ask
         self._keep = keep
         self._store = store
+        self._landed = landed
         self._now_ns = now_ns
 
     async def submit(self, drafts: list[Order]) -> tuple[Order | GroupOrders, bool]:
@@ -96,7 +98,7 @@ class Approvals:
                 in_time(draft, self._now_ns())
         drafts = [self._desk.placed(draft) for draft in drafts]
         for _ in range(TRIES):
-            verdicts = [None if draft.role is Role.EXIT else await self._ask(to_check(draft)) for draft in drafts]
+            verdicts = [None if one.role is Role.EXIT else await self._ask(to_check(one, drafts)) for one in drafts]
             now_ns = self._now_ns()
             changes = self._desk.begun(drafts, verdicts, now_ns)
             epochs = {self._valid(verdict, now_ns) for verdict in verdicts if verdict and verdict.approved}
@@ -114,7 +116,11 @@ class Approvals:
         order_id = release.order_id
 
         def waiting(order: Order) -> Order | None:
-            return order if order.status is OrderStatus.PENDING_RISK else None
+            if order.status is not OrderStatus.PENDING_RISK:
+                return None
+            if self._desk.crowded(order):
+                raise Unavailable(f"order {order_id} waits for the end of its sibling, which the venue may still fill")
+            return order
 
         verdict = await self._agree(order_id, waiting)
         order = self._desk.book.orders.get(order_id)
@@ -137,28 +143,44 @@ class Approvals:
                 verdict = await self._agree(order_id, proposed)
                 if verdict is not None and not verdict.approved:
                     raise denial(order_id, verdict)
-        order = self._desk.book.orders.get(order_id, order)
+            order = await self._landed(order_id)
         if order.status not in OPEN:
             raise Conflict("ORDER_IS_OVER", f"order {order_id} is {order.status}; nothing is left to replace")
         return order
 
     async def tend(self) -> None:
-        """Have the exits of brackets go live and grow with what their entries have filled."""
+        """Have the exits of brackets go live and grow with what their entries have filled.
+
+        What goes wrong with one keeps no other waiting: that one has its turn again the next time.
+        """
+        trouble: Unavailable | None = None
         for group in tuple(self._desk.untended):
             for order, _ in Group(self._desk.book.members(group)).growing():
-                verdict = await self._agree(order.order_id, self._desk.grown)
-                if verdict is not None and not verdict.approved:
-                    await self._tell(order.order_id, verdict)
+                try:
+                    await self._tend(order.order_id)
+                except Unavailable as error:
+                    trouble = error
             if not Group(self._desk.book.members(group)).growing():
-                self._desk.untended.discard(group)
+                self._desk.untended.pop(group, None)
+        if trouble is not None:
+            raise trouble
 
-    async def _tell(self, order_id: str, verdict: Verdict) -> None:
+    async def _tend(self, order_id: str) -> None:
+        try:
+            verdict = await self._agree(order_id, self._desk.grown)
+        except Refused as refused:
+            await self._tell(order_id, refused.code, refused.detail)
+        else:
+            if verdict is not None and not verdict.approved:
+                await self._tell(order_id, verdict.code, verdict.reason)
+
+    async def _tell(self, order_id: str, code: str, why: str) -> None:
         """Say on an exit that it still waits, and why: once, and not at once."""
         now_ns, order = self._now_ns(), self._desk.book.orders.get(order_id)
-        if order is None or self._desk.grown(order) is None or verdict.code in order.reason:
+        if order is None or self._desk.grown(order) is None or code in order.reason:
             return
         if now_ns - max(one.updated_ns for one in self._desk.book.members(order.group or "")) > PATIENCE_NS:
-            await self._keep(self._desk.refused(order, verdict, now_ns))
+            await self._keep(self._desk.excused(order, f"{code}: {why}", now_ns))
 
     async def _agree(self, order_id: str, propose: Propose) -> Verdict | None:
         """Ask risk of the terms proposed for an order, and commit them if it approves; None: nothing to ask."""
@@ -179,7 +201,8 @@ class Approvals:
         wanted = propose(order) if order is not None and order.status in OPEN else None
         if order is None or wanted is None:
             return None, None
-        return wanted, to_check(wanted, replaces=order.status not in WAITING)
+        together = self._desk.book.members(order.group) if order.group else ()
+        return wanted, to_check(wanted, together, replaces=order.status not in WAITING)
 
     async def _committed(self, order_id: str, wanted: Order, verdict: Verdict) -> bool:
         desk, now_ns = self._desk, self._now_ns()

@@ -168,6 +168,10 @@ class Book:
             self._landed(order_id)
         self.let_go(order_id)
 
+    def unsettled(self, order_id: str) -> bool:
+        """Whether a change of the order is on its way to the disk."""
+        return order_id in self._in_flight
+
     def let_go(self, order_id: str) -> None:
         """Drop an order if it is over, with all of its group, and nothing of them is on its way to the disk."""
         order = self.orders.get(order_id)

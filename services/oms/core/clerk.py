@@ -18,6 +18,7 @@ from shared.contract.orders import Command, Order, Report
 from shared.contract.risk import Kill
 from shared.contract.ticks import TickColumns
 from shared.domain.identity import account_of
+from shared.domain.lifecycle import OPEN
 
 Together = Callable[[str, str], Awaitable[Sequence[tuple[Order, set[str]]]]]
 """An order as committed, with the others of its group and the ids of all their fills; nothing when there is none."""
@@ -29,9 +30,18 @@ Decode = Callable[[bytes, str], TickColumns]
 class Clerk:
     """Whatever takes nobody's leave."""
 
-    def __init__(self, desk: Desk, keep: Keep, together: Together, now_ns: Callable[[], int], decode: Decode) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        keep: Keep,
+        flushed: Callable[[], Awaitable[None]],
+        together: Together,
+        now_ns: Callable[[], int],
+        decode: Decode,
+    ) -> None:
         self._desk = desk
         self._keep = keep
+        self._flushed = flushed
         self._together = together
         self._now_ns = now_ns
         self._decode = decode
@@ -65,9 +75,19 @@ class Clerk:
             raise NotFound(f"there is no order {order_id}; GET /orders lists them", field="order_id")
         return self._desk.book.orders.get(order_id, known)
 
+    async def landed(self, order_id: str) -> Order:
+        """The order as decided last, once that is on disk: only then may it be shown; NotFound when there is none."""
+        order = await self.found(order_id)
+        while self._desk.book.unsettled(order_id):
+            await self._flushed()
+            order = await self.found(order_id)
+        return order
+
     async def cancel(self, order_id: str) -> Order:
         """The order with its cancel committed and on the way; the venue has the last word."""
         order = await self.found(order_id)
+        if order.leaving or order.status not in OPEN:
+            order = await self.landed(order_id)  # it is answered with what became of it before
         changes = self._desk.cancel(order, self._now_ns())
         await self._keep(changes)
         return changes[0].order if changes else order

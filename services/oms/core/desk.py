@@ -15,7 +15,7 @@ from services.oms.core import order as core
 from services.oms.core.book import Book, Change
 from services.oms.core.due import owes
 from services.oms.core.groups import AT_WORK, Group
-from shared.contract.orders import Command, Order, OrderStatus, Report, Role
+from shared.contract.orders import Command, Order, OrderStatus, Report
 from shared.contract.risk import Kill, Reservation, Verdict
 from shared.domain.lifecycle import OPEN
 
@@ -38,13 +38,13 @@ class Desk:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self.untended: set[str] = set()
-        """Groups with an exit that is to go live or to grow, which takes risk's leave."""
+        self.untended: dict[str, None] = {}
+        """Groups with an exit that is to go live or to grow, which takes risk's leave; in the order of their turns."""
 
     def renew(self, book: Book) -> None:
         """Go on from a book as it was committed."""
         self.book = book
-        self.untended = set(book.groups)
+        self.untended = dict.fromkeys(book.groups)
 
     def recall(self, report: Report, stored: Sequence[tuple[Order, set[str]]]) -> None:
         """Take up an order that was let go, with its group; a bug when it was never here."""
@@ -62,7 +62,7 @@ class Desk:
         """How much is in hand."""
         book = self.book
         return {
-            "orders_open": len(book.orders),
+            "orders_open": sum(1 for _ in book.open_orders()),
             "orders_owed_a_word": len(book.owed),
             "stops_held": len(book.stops),
             "groups_untended": len(self.untended),
@@ -169,11 +169,12 @@ class Desk:
         def out(order: Order) -> list[Change]:
             if order.status is not OrderStatus.ACCEPTED or not order.held:
                 return []
-            level = levels[order.order_id]
-            reducible = -self.book.holdings.quantity(order.account, order.symbol) * order.side.sign
-            after = core.triggered(order, level, reducible, at_ns=self.book.next_ns(now_ns))
-            commands = () if after.status is OrderStatus.DENIED else (core.route(after),)
-            return self._with_group([self.book.note(after, commands)], order.group, now_ns)
+            level, at_ns = levels[order.order_id], self.book.next_ns(now_ns)
+            if order.group is not None and Group(self.book.members(order.group)).waits(order):
+                change = self.book.note(core.queue(order, level, at_ns=at_ns))
+            else:
+                change = self._routed(core.triggered(order, level, self._reducible(order), at_ns=at_ns))
+            return self._with_group([change], order.group, now_ns)
 
         return self._batches(levels, out)
 
@@ -203,13 +204,14 @@ class Desk:
         return self.book.note(live, () if live.held else (core.route(live),), reservation=reservation)
 
     def refused(self, order: Order, verdict: Verdict, now_ns: int) -> list[Change]:
-        """A second person's release did not help, so it is over; or an exit waits on, and says why."""
+        """A second person's release did not help, so it is over."""
         status, reason = core.outcome(verdict)
-        at_ns = self.book.next_ns(now_ns)
-        if order.role is Role.EXIT:
-            return [self.book.note(core.moved(order, order.status, at_ns=at_ns, reason=reason))]
-        denied = core.moved(order, status, at_ns=at_ns, reason=reason)
+        denied = core.moved(order, status, at_ns=self.book.next_ns(now_ns), reason=reason)
         return self._with_group([self.book.note(denied)], order.group, now_ns)
+
+    def excused(self, order: Order, reason: str, now_ns: int) -> list[Change]:
+        """An exit waits on, and says why."""
+        return [self.book.note(core.moved(order, order.status, at_ns=self.book.next_ns(now_ns), reason=reason))]
 
     def retract(self, change: Change, before: Order, reservation: Reservation | None, now_ns: int) -> list[Change]:
         """Take back what was not committed after all; where something was built upon it, at least the new terms."""
@@ -227,6 +229,11 @@ class Desk:
             if peer.order_id == order.order_id:
                 return order.model_copy(update={"quantity": whole})
         return None
+
+    def crowded(self, order: Order) -> bool:
+        """Whether an order must not go live, because a venue may still fill its sibling."""
+        group = Group(self.book.members(order.group)) if order.group else None
+        return group is not None and group.netted and not order.held and group.occupied(order)
 
     def placed(self, draft: Order) -> Order:
         """The draft, with where a trailing stop begins."""
@@ -246,14 +253,25 @@ class Desk:
                     self.agreed(order, order.model_copy(update={"quantity": whole}), None, now_ns)
                     for order, whole in shrinking
                 ]
+            elif (stop := together.going_out()) is not None:
+                at_ns = self.book.next_ns(now_ns)
+                changes.append(self._routed(core.out(stop, self._reducible(stop), at_ns=at_ns)))
             else:
                 if together.growing():
-                    self.untended.add(group)
+                    self.untended[group] = None
                 break
         return changes
 
     def _ended(self, order: Order, why: str, now_ns: int) -> Change:
         return self._noted(core.ask_to_cancel(order, at_ns=self.book.next_ns(now_ns), why=why))
+
+    def _routed(self, stop: Order) -> Change:
+        """Enter a stop that goes out, unless it was denied that."""
+        return self.book.note(stop, () if stop.status is OrderStatus.DENIED else (core.route(stop),))
+
+    def _reducible(self, order: Order) -> Decimal:
+        """How much of the account's position the order could close."""
+        return -self.book.holdings.quantity(order.account, order.symbol) * order.side.sign
 
     def _noted(self, order: Order, reservation: Reservation | None = None) -> Change:
         """Enter a change, with what the venue is to be told of it."""

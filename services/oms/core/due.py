@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.oms.core.order import untold
 from services.oms.core.ranked import Ranked
 from shared.contract.orders import Order, OrderStatus
 from shared.domain.lifecycle import TERMINAL
 
-ASKED = (OrderStatus.ROUTED, OrderStatus.PENDING_UNKNOWN, OrderStatus.PENDING_CANCEL)
+ASKED = (OrderStatus.ACCEPTED, OrderStatus.ROUTED, OrderStatus.PENDING_UNKNOWN, OrderStatus.PENDING_CANCEL)
 
 
 def owes(order: Order) -> bool:
     """Whether the venue has been asked something about the order that it has not answered."""
-    if order.status in TERMINAL:
+    if order.status in TERMINAL or untold(order):
         return False
-    if order.status in ASKED or order.replacing is not None or order.leaving:
-        return order.status not in (OrderStatus.NEW, OrderStatus.PENDING_RISK)
-    return order.status is OrderStatus.ACCEPTED and not order.held
+    return order.status in ASKED or order.replacing is not None or bool(order.leaving)
 
 
 class Owed:

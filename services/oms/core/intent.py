@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from services.oms.core.groups import Group
 from services.oms.core.made import made
-from services.oms.core.order import untold
 from shared.contract.errors import Conflict, Refused
 from shared.contract.groups import GroupOrders
 from shared.contract.market import Instrument
@@ -76,8 +76,12 @@ def same_intent(draft: Order, order: Order | None) -> Order:
     return order
 
 
-def to_check(order: Order, *, replaces: bool = False) -> RiskCheck:
-    """What risk is asked of an order as it stands, or, with `replaces`, as it would stand by its new terms."""
+def to_check(order: Order, together: Sequence[Order], *, replaces: bool = False) -> RiskCheck:
+    """What risk is asked of an order as it stands, or, with `replaces`, as it would stand by its new terms.
+
+    It hears of the group only where no more than the largest of those together can fill.
+    """
+    netted = order.group is not None and order.role is not Role.ENTRY and Group(together).netted
     return made(
         RiskCheck,
         account=order.account,
@@ -96,7 +100,7 @@ def to_check(order: Order, *, replaces: bool = False) -> RiskCheck:
         post_only=order.post_only,
         venue=order.venue,
         strategy=order.strategy,
-        group=None if order.role is Role.ENTRY else order.group,
+        group=order.group if netted else None,
         replaces=replaces,
         reserve=True,
     )
@@ -169,5 +173,5 @@ def _check_field(order: Order, field: str) -> None:
     }
     if order.order_type not in kinds[field]:
         raise Refused("INVALID", f"{field}: a {order.order_type} order has none to replace", field=field)
-    if field != "price" and not untold(order):
+    if field != "price" and not order.held:
         raise Refused("INVALID", f"{field}: the stop was triggered already; it has none to replace", field=field)

@@ -9,6 +9,7 @@ from typing import Any
 from services.oms.core.made import made
 from shared.contract.errors import Conflict
 from shared.contract.orders import (
+    STOPPED,
     CancelOrder,
     Command,
     Fill,
@@ -29,14 +30,29 @@ ON_REQUEST = "cancelled on request"
 DAY_IS_OVER = "its day is over"
 TIME_IS_OVER = "its time is over"
 SILENCE = "the venue has not answered"
+OVER_THERE = "it is over at the venue"
+SIBLING_THERE = "its stop was reached; it waits for its sibling's end"
 
 WAITING = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
 """Not let through by risk yet."""
 
+UNFILLED = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
+"""How a venue ends an order that was not filled whole."""
+
 
 def untold(order: Order) -> bool:
-    """Whether no venue has ever been told of it."""
-    return order.status in WAITING or (order.status is OrderStatus.ACCEPTED and order.held)
+    """Whether no venue has ever been told of it; a stop is ACCEPTED until it goes out."""
+    return order.status in WAITING or (order.status is OrderStatus.ACCEPTED and order.order_type in STOPPED)
+
+
+def queued(order: Order) -> bool:
+    """Whether it is a stop that was reached and waits here for its sibling's end."""
+    return order.status is OrderStatus.ACCEPTED and order.order_type in STOPPED and not order.held
+
+
+def may_fill(order: Order) -> bool:
+    """Whether a venue may fill it yet, or has, and the word of that is still on its way."""
+    return order.status not in TERMINAL and not untold(order)
 
 
 def outcome(verdict: Verdict) -> tuple[OrderStatus, str]:
@@ -153,14 +169,25 @@ def with_terms(order: Order, wanted: Order, *, at_ns: int) -> Order:
 
 
 def triggered(order: Order, level: Decimal, reducible: Decimal, *, at_ns: int) -> Order:
-    """The stop once the market has reached it; one that only reduces, cut to what is left to reduce."""
+    """The stop on its way out, once the market has reached it."""
     assert order.held, "only a stop that waits is triggered"
-    terms = {"triggered_ns": at_ns, "stop_price": level}
+    return out(order, reducible, at_ns=at_ns, triggered_ns=at_ns, stop_price=level)
+
+
+def queue(order: Order, level: Decimal, *, at_ns: int) -> Order:
+    """The stop once the market has reached it, while a sibling of it may still fill."""
+    assert order.held, "only a stop that waits is triggered"
+    return moved(order, order.status, at_ns=at_ns, triggered_ns=at_ns, stop_price=level, reason=SIBLING_THERE)
+
+
+def out(order: Order, reducible: Decimal, *, at_ns: int, **terms: object) -> Order:
+    """A stop on its way out; one that only reduces, cut to what is left to reduce."""
+    terms["reason"] = ""
     if not order.reduce_only or reducible >= order.quantity:
         return moved(order, OrderStatus.ROUTED, at_ns=at_ns, **terms)
     if reducible <= 0:
-        reason = "RISK_REDUCE_ONLY: it was reached when nothing was left to reduce"
-        return moved(order, OrderStatus.DENIED, at_ns=at_ns, reason=reason, **terms)
+        terms["reason"] = "RISK_REDUCE_ONLY: it was reached when nothing was left to reduce"
+        return moved(order, OrderStatus.DENIED, at_ns=at_ns, **terms)
     return moved(order, OrderStatus.ROUTED, at_ns=at_ns, quantity=reducible, **terms)
 
 
@@ -215,6 +242,7 @@ def apply(order: Order, report: Report, fills_known: Collection[str], *, at_ns: 
         fill = fill_of(order, report, at_ns=at_ns)
         change |= _filled(order, fill)
     after = order.model_copy(update=change) if change else order
+    change |= _over_there(after, report)
     status = _believed(after, report)
     if status is order.status and not change:
         return order, None
@@ -224,6 +252,17 @@ def apply(order: Order, report: Report, fills_known: Collection[str], *, at_ns: 
     elif status is not order.status and order.reason == SILENCE:
         change.setdefault("reason", order.leaving)
     return moved(order, status, at_ns=at_ns, **change), fill
+
+
+def _over_there(order: Order, report: Report) -> dict[str, Any]:
+    """What is remembered when the venue says that an order is over while fills of it are still on their way here."""
+    claimed, filled = report.status, report.cumulative_quantity
+    if claimed not in UNFILLED or order.status in TERMINAL or filled <= max(order.filled_quantity, order.venue_filled):
+        return {}
+    if claimed is OrderStatus.REJECTED:
+        claimed = OrderStatus.CANCELED
+    leaving = order.leaving or report.reason or OVER_THERE
+    return {"venue_status": claimed, "venue_filled": filled, "leaving": leaving, "replacing": None}
 
 
 def _answered(order: Order, report: Report) -> dict[str, Any]:
@@ -258,16 +297,25 @@ def _last_words(order: Order, status: OrderStatus, report: Report) -> str:
     return report.reason or ("" if status is OrderStatus.FILLED else order.reason)
 
 
+def _claimed(order: Order, report: Report) -> OrderStatus:
+    """The venue's status, as far as the fills bear it out: until all that it has made are here, they may still fill."""
+    claimed = report.status
+    if order.venue_status is not None and order.filled_quantity >= order.venue_filled:
+        claimed = order.venue_status
+    if claimed in UNFILLED and order.status not in TERMINAL and report.cumulative_quantity > order.filled_quantity:
+        return OrderStatus.PENDING_CANCEL
+    if claimed is OrderStatus.FILLED:
+        return OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.WORKING
+    return claimed
+
+
 def _believed(order: Order, report: Report) -> OrderStatus:
     """The status that a report and all fills so far lead to."""
     if order.filled_quantity >= order.quantity:
         return OrderStatus.FILLED
     if order.status is OrderStatus.REJECTED and order.filled_quantity:
         return OrderStatus.CANCELED
-    claimed = report.status
-    if claimed is OrderStatus.FILLED:
-        # Fills the venue has made are still on their way to us; until they are here, they may still fill.
-        claimed = OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.WORKING
+    claimed = _claimed(order, report)
     if order.status is OrderStatus.PENDING_CANCEL and claimed in OPEN:
         return OrderStatus.PENDING_CANCEL
     if claimed is OrderStatus.CANCELED and order.leaving in (DAY_IS_OVER, TIME_IS_OVER):

@@ -1,4 +1,8 @@
-"""Stops held here, by symbol and side, each waiting for the market to reach it."""
+"""Stops held here, by symbol and side, each waiting for the market to reach it.
+
+A stop is reached by what is seen while this runs. Where the market has been meanwhile, it is not: one that was reached
+and left again while nobody looked waits on, and a trailing stop is not carried by what was not seen.
+"""
 
 from __future__ import annotations
 

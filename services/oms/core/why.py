@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from services.oms.core.order import queued
 from shared.contract.orders import Order, OrderEvent, OrderStatus, Terms
 from shared.contract.risk import Release, Verdict
 
@@ -71,6 +72,8 @@ def summary(order: Order) -> str:
     if order.held and order.status is OrderStatus.ACCEPTED:
         stop = order.stop_price or "a price that follows the market"
         return f"Waits here for its stop at {stop}; {order.venue} does not know it."
+    if queued(order):
+        return f"Its stop was reached; it goes to {order.venue} once nothing can fill its sibling there any more."
     words = {name: "nothing" if value is None else value for name, value in dict(order).items()}
     said = _SUMMARIES[order.status].format_map({**words, "leaves": order.leaves})
     return said.removesuffix(": ")

@@ -85,6 +85,10 @@ class OrderStore:
             self._change(transaction, change)
         return await self._journal.commit(transaction)
 
+    async def flushed(self) -> None:
+        """Return once all that was to be committed before is on disk: commits are written in their order."""
+        await self._journal.commit(self._journal.transaction())
+
     def _change(self, transaction: Transaction, change: Change) -> None:
         event = change.event
         account, order_id = event.account, event.order.order_id

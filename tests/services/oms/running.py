@@ -160,10 +160,9 @@ class Desk:
             venue="paper",
             sequence=n,
             status=OrderStatus(status),
-            cumulative_quantity=Decimal(0),
             fill=execution,
             event_ns=1,
-            **words,
+            **{"cumulative_quantity": Decimal(0)} | words,
         )
         await deliver(self.service, subjects.ORDER_REPORT, said)
 

@@ -132,3 +132,38 @@ async def test_a_report_of_an_order_that_was_never_here_is_a_bug_and_not_an_orde
     order = (await desk.order()).model_copy(update={"order_id": "default-none"})
     with pytest.raises(LookupError, match="never committed here"):
         await desk.report(order, "WORKING")
+
+
+@pytest.mark.parametrize(
+    ("over", "becomes"), [("CANCELED", "CANCELED"), ("EXPIRED", "EXPIRED"), ("REJECTED", "CANCELED")]
+)
+async def test_an_order_is_over_once_all_its_fills_are_here_and_counts_until_then(
+    desk: Desk, over: str, becomes: str
+) -> None:
+    order = await desk.order()
+    for _ in range(2):
+        await desk.report(order, over, n=4, cumulative_quantity="2", reason="it had to be")
+    waiting = await desk.now(order)
+    assert (waiting.status, waiting.version, desk.reserved()) == ("PENDING_CANCEL", 2, {order.order_id: 3})
+    await desk.report(order, "PARTIALLY_FILLED", ("x2", "1", "100"), n=3, cumulative_quantity="2")
+    assert await desk.status(order) == "PENDING_CANCEL"
+    desk = await desk.restarted()
+    await desk.report(order, "PARTIALLY_FILLED", ("x1", "1", "100"), n=2, cumulative_quantity="1")
+
+    after = await desk.now(order)
+    assert (after.status, after.reason, after.filled_quantity) == (becomes, "it had to be", 2)
+    assert (await desk.position(), desk.reserved()) == (2, {})
+
+
+async def test_an_order_in_doubt_that_is_over_at_the_venue_is_asked_for_until_its_fills_are_here(desk: Desk) -> None:
+    order = await desk.order()
+    desk.advance(60)
+    await desk.each("ask_again")
+    await desk.report(order, "CANCELED", n=2, cumulative_quantity="1")
+    assert await desk.status(order) == "PENDING_UNKNOWN"
+    desk.advance(60)
+    await desk.each("ask_again")
+    assert desk.kit.bus.heard(subjects.ORDER_CANCEL)
+    await desk.report(order, "CANCELED", ("x1", "1", "100"), n=2, cumulative_quantity="1")
+
+    assert (await desk.status(order), desk.reserved()) == ("CANCELED", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 from pydantic import ValidationError
@@ -72,20 +73,19 @@ async def test_what_one_exit_fills_is_taken_off_the_other_in_the_same_commit(des
     assert (await desk.now(loss)).quantity == 2
 
 
-async def test_an_exit_that_is_filled_cancels_its_sibling_once(desk: Desk) -> None:
-    _, profit, loss = await entered(desk)
-    await desk.market("89", "90")
-    await desk.report(loss, "WORKING")
+async def test_a_leg_that_is_filled_cancels_its_sibling_once(desk: Desk) -> None:
+    one, other = orders_of(await desk.pair(PROFIT, {"type": "LIMIT", "price": "130"}))
+    await desk.report(other, "WORKING")
     for _ in range(2):
-        await desk.report(loss, "FILLED", ("x1", "4", "89"))
-    assert (await desk.status(profit), await desk.told(subjects.ORDER_CANCEL)) == ("PENDING_CANCEL", [profit.order_id])
+        await desk.report(one, "FILLED", ("x1", "4", "120"))
+    assert (await desk.status(other), await desk.told(subjects.ORDER_CANCEL)) == ("PENDING_CANCEL", [other.order_id])
     desk = await desk.restarted()
-    await desk.report(profit, "CANCELED")
+    await desk.report(other, "CANCELED")
 
-    gone = await desk.now(profit)
+    gone = await desk.now(other)
     assert (gone.status, gone.reason) == (OrderStatus.CANCELED, "its sibling was filled")
     assert len(await desk.told(subjects.ORDER_CANCEL)) == 1
-    assert (await desk.position(), desk.reserved()) == (0, {})
+    assert (await desk.position(), desk.reserved()) == (-4, {})
 
 
 async def test_a_sibling_that_waits_here_is_over_with_the_very_fill(desk: Desk) -> None:
@@ -145,9 +145,10 @@ async def test_a_bracket_goes_on_from_any_commit_after_a_crash(desk: Desk) -> No
     await desk.report(profit, "PARTIALLY_FILLED", ("x1", "1", "120"), n=2)
     desk = await desk.restarted()
     await desk.market("90", "91")
-    await desk.report(loss, "FILLED", ("x2", "3", "90"))
     desk = await desk.restarted()
     await desk.report(profit, "CANCELED", n=3)
+    desk = await desk.restarted()
+    await desk.report(loss, "FILLED", ("x2", "3", "90"))
 
     assert await desk.told(subjects.ORDER_NEW) == [entry.order_id, profit.order_id, loss.order_id]
     assert await desk.told(subjects.ORDER_CANCEL) == [profit.order_id]
@@ -185,6 +186,66 @@ async def test_exits_wait_while_risk_is_away(desk: Desk) -> None:
     await desk.each("tend")
 
     assert await desk.status(profit) == "ACCEPTED"
+
+
+@pytest.mark.parametrize("trouble", [Conflict("ORDER_ID_REUSED", "set aside as 1"), Unavailable("no rate")])
+async def test_an_exit_that_cannot_be_asked_about_keeps_no_other_waiting_and_is_asked_again(
+    desk: Desk, trouble: Exception
+) -> None:
+    judge, wrong = desk.risk.judge, set[str | None]()
+
+    async def in_trouble(check):
+        if check.order_id in wrong:
+            raise trouble
+        return await judge(check)
+
+    desk.kit.bus.answers[subjects.RISK_CHECK.pattern] = in_trouble
+    brackets = [orders_of(await desk.bracket(entry={"client_order_id": name})) for name in ("b1", "b2", "b3")]
+    for entry, *_ in brackets:
+        await desk.report(entry, "FILLED", ("e" + entry.order_id, "4", "100"))
+    wrong.add(brackets[0][1].order_id)
+    with pytest.raises(Unavailable) if isinstance(trouble, Unavailable) else nullcontext():
+        await desk.each("tend")
+    exits = [exit for _, *exits in brackets for exit in exits]
+    assert [await desk.status(exit) for exit in exits] == ["NEW"] + ["ACCEPTED"] * 5
+    wrong.clear()
+    await desk.each("tend")
+
+    assert await desk.status(exits[0]) == "ACCEPTED"
+
+
+async def test_an_exit_that_risk_takes_for_another_order_says_so_after_a_while(desk: Desk) -> None:
+    entry, profit, _ = orders_of(await desk.bracket())
+    await desk.report(entry, "FILLED", ("e1", "4", "100"))
+
+    async def conflict(check):
+        raise Conflict("ORDER_ID_REUSED", "it is set aside as SELL 1")
+
+    desk.kit.bus.answers[subjects.RISK_CHECK.pattern] = conflict
+    desk.advance(2)
+    for _ in range(2):
+        await desk.each("tend")
+
+    waiting = await desk.now(profit)
+    assert (waiting.status, waiting.version) == (OrderStatus.NEW, 2)
+    assert waiting.reason == "ORDER_ID_REUSED: it is set aside as SELL 1"
+
+
+async def test_the_orders_counted_as_open_are_those_that_are_open(desk: Desk) -> None:
+    entry, *_ = orders_of(await desk.bracket())
+    await desk.report(entry, "FILLED", ("e1", "4", "100"))
+
+    assert desk.service.stats()["orders_open"] == 2
+
+
+async def test_groups_are_tended_in_the_order_in_which_they_came(desk: Desk) -> None:
+    brackets = [orders_of(await desk.bracket(entry={"client_order_id": f"b{n}"})) for n in range(8)]
+    for entry, *_ in brackets:
+        await desk.report(entry, "FILLED", ("e" + entry.order_id, "4", "100"))
+    del desk.asked[:]
+    await desk.each("tend")
+
+    assert [check.order_id for check in desk.asked] == [exit.order_id for _, *exits in brackets for exit in exits]
 
 
 async def test_a_bracket_asked_for_twice_is_one(desk: Desk) -> None:
