@@ -10,8 +10,8 @@ from __future__ import annotations
 from services.risk.core.findings import too_slow
 from services.risk.core.gatekeeper import Gatekeeper, World
 from services.risk.core.market import Market
-from services.risk.core.switchboard import Switchboard
-from services.risk.core.views import Views
+from services.risk.core.people.switchboard import Switchboard
+from services.risk.core.people.views import Views
 from services.risk.settings import Settings
 from services.risk.store import Accounts, Switches
 from shared.contract import keys, subjects

@@ -78,6 +78,9 @@ class Settings(KitSettings):
     stream_silence_max_s: float = Field(default=10, gt=0)
     """When the stream of orders has not answered for this long, no new risk is taken."""
 
+    clock_skew_max_s: float = Field(default=1.0, gt=0)
+    """When an event is from further in the future than this, clocks differ and no new risk is taken."""
+
     duplicate_window_s: float = Field(default=1.0, ge=0)
     """For so long the same order may not be sent again under another id; 0: it may."""
 
@@ -86,6 +89,12 @@ class Settings(KitSettings):
 
     executions_window_s: float = Field(default=60.0, gt=0)
     """For so long executions of one strategy on one side of a symbol are counted together."""
+
+    collar_hits_max: int = Field(default=20, ge=0)
+    """So many prices beyond the collar disable a strategy, or an account without one, in the symbol; 0: they do not."""
+
+    collar_hits_window_s: float = Field(default=60.0, gt=0)
+    """For so long prices beyond the collar are counted together."""
 
     loss_action: Literal["REDUCING", "HALTED"] = "REDUCING"
     """The state a scope falls into when it lost more than it may."""

@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from services.risk.core.alerts import Alerts, Change
-from services.risk.core.baseline import Baseline
-from services.risk.core.exposures import Exposures
+from services.risk.core.conduct.flow import Counts, Flow, FlowSettings
+from services.risk.core.conduct.repetition import Disabled
+from services.risk.core.exposure.accounts import Exposures
 from services.risk.core.findings import Findings
-from services.risk.core.flow import Counts, Flow, FlowSettings
-from services.risk.core.gates import Block, Gates, StateSwitch
 from services.risk.core.health import Health
-from services.risk.core.limits import Allowance, LimitTable
-from services.risk.core.losses import Losses
-from services.risk.core.permissions import Permissions
-from services.risk.core.releases import Released, Releases
-from services.risk.core.repetition import Disabled
-from services.risk.core.versions import LimitsBook, LimitsVersion
+from services.risk.core.limits.allowance import Allowance
+from services.risk.core.limits.table import LimitTable
+from services.risk.core.limits.versions import LimitsBook, LimitsVersion
+from services.risk.core.losses.baseline import Baseline
+from services.risk.core.losses.losses import Losses
+from services.risk.core.switches.alerts import Alerts, Change
+from services.risk.core.switches.gates import Block, Gates, StateSwitch
+from services.risk.core.switches.permissions import Permissions
+from services.risk.core.switches.releases import Released, Releases
 from services.risk.settings import Settings
 from shared.contract import keys
 from shared.contract.base import Message
@@ -44,11 +45,8 @@ class Controls:
         self.releases = Releases(self.alerts, settings.release_valid_s)
         self.permissions = Permissions(settings.permissions)
         self.limits = LimitTable(settings.limits)
-        self.health = Health(settings.event_age_max_s, settings.stream_silence_max_s)
-        self.flow = Flow(
-            FlowSettings(settings.duplicate_window_s, settings.orders_per_trade_grace, settings.executions_window_s),
-            self.alerts,
-        )
+        self.health = Health(settings.event_age_max_s, settings.stream_silence_max_s, settings.clock_skew_max_s)
+        self.flow = Flow(_flow_settings(settings), self.alerts)
         self.losses = Losses(self.alerts, TradingState(settings.loss_action))
         self.changes: list[Change] = []
         self.spent: list[str] = []
@@ -56,7 +54,6 @@ class Controls:
         self._exposures = exposures
         self._marked_ns: dict[str, int] = {}
         self._profits: dict[str, Decimal | None] = {}
-        self._kept: dict[str, Message] = {}
         self._marks = 0
 
     def allowance(self, account: str, strategy: str | None, symbol: str) -> Allowance:
@@ -69,6 +66,11 @@ class Controls:
         change = self.versions.put(scope, limits, actor, reason, now_ns)
         self.limits.put(scope, limits)
         return change
+
+    def collared(self, check: RiskCheck, now_ns: int) -> None:
+        """An order was too far off the market (R06)."""
+        if (change := self.flow.collared(check, now_ns)) is not None:
+            self.changes.append(change)
 
     # Over restarts.
 
@@ -92,16 +94,13 @@ class Controls:
 
     def to_keep(self) -> list[tuple[str, Message | None]]:
         """What changed of what is measured, and what has lapsed: to be kept, every few seconds."""
-        measured: list[tuple[str, Message]] = [*self.losses.unsaved(), (COUNTS, self.flow.counts())]
-        changed: list[tuple[str, Message]] = []
-        for key, message in measured:
-            # Everything is measured over and over; when nothing came of it there is nothing to write.
-            content = message.model_copy(update={"at_ns": 0}) if isinstance(message, Baseline) else message
-            if self._kept.get(key) != content:
-                self._kept[key] = content
-                changed.append((key, message))
+        counts = self.flow.unsaved()
         spent, self.spent = self.spent, []
-        return [*changed, *((key, None) for key in spent)]
+        return [
+            *self.losses.unsaved(),
+            *(((COUNTS, counts),) if counts is not None else ()),
+            *((key, None) for key in spent),
+        ]
 
     def sweep(self, now_ns: int) -> None:
         """Forget what no longer matters."""
@@ -136,7 +135,8 @@ class Controls:
         before = len(findings.words)
         for one in measured:
             findings.take(one)
-        if all(one.ok and one.used <= 0.5 for one in measured):
+        # An exit passes where other orders do not, so that what is said of it is said of it alone.
+        if not reduces and all(one.ok and one.used <= 0.5 for one in measured):
             allowance.lost, allowance.lost_at = tuple(findings.words[before:]), self._marks
 
     def _mark(self, scope: str, now_ns: int) -> None:
@@ -149,6 +149,16 @@ class Controls:
             self._profits[scope] = profit
             self._marks += 1
             self.changes += changes
+
+
+def _flow_settings(settings: Settings) -> FlowSettings:
+    return FlowSettings(
+        duplicate_window_s=settings.duplicate_window_s,
+        orders_per_trade_grace=settings.orders_per_trade_grace,
+        executions_window_s=settings.executions_window_s,
+        collar_hits_max=settings.collar_hits_max,
+        collar_hits_window_s=settings.collar_hits_window_s,
+    )
 
 
 def _all(kept: Mapping[str, bytes], decode: Callable[[bytes], T], prefix: str) -> list[T]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from decimal import ROUND_UP, Context, Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 
-from services.risk.core.measured import Measured
 from shared.contract.judgement import Judgement
 from shared.contract.risk import Reservation, RiskLevel
 
@@ -54,6 +54,21 @@ def _around(rule: str, code: str, limit: str, scope: str) -> tuple[str, str]:
     """The words before and after the value of a finding that passes."""
     before, after = finding(rule, code, "\0", limit, scope).split("\\u0000")
     return before, after
+
+
+class Measured(NamedTuple):
+    """One rule's measurement, ready to be noted. `used` is the share of the limit that is taken (0 where that means
+    nothing); `reason` is said when not `ok`.
+    """
+
+    rule: str
+    code: str
+    ok: bool
+    value: str
+    limit: str
+    scope: str
+    reason: str = ""
+    used: float = 0.0
 
 
 class Most:
@@ -122,22 +137,22 @@ class Findings:
         self.words.append(before + value + after)
         self.used = max(self.used, used)
 
-    def measure(self, most: Most, value: Decimal) -> None:
-        """A value that must not exceed its limit."""
+    def measure(self, most: Most, value: Decimal) -> bool:
+        """A value that must not exceed its limit; whether it does not, be the order let pass or not."""
         if value <= most.most or value <= 0:
             soft = most.soft
             if soft is not None and value > soft.most and value > 0:
                 self._soften(soft, text(value))
-                return
+                return True
             self.words.append(most.head + text(value) + most.passed)
             # What takes less than half of its limit is LOW, however much less.
             if value > most.half and most.hard and value > 0:
                 self.used = max(self.used, float(value / most.most))
-            return
+            return True
         measured, limit = text(value), text(most.most)
         self.used = OVER
         reason = f"{most.what} {measured} is over the limit {limit} of {most.scope}"
-        self.fail(most.rule, most.code, measured, limit, most.scope, reason)
+        return self.fail(most.rule, most.code, measured, limit, most.scope, reason)
 
     def _soften(self, soft: Most, measured: str) -> None:
         limit = text(soft.most)

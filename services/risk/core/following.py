@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from services.risk.core.book import ONE
 from services.risk.core.controls import Controls
-from services.risk.core.exposure import EXPOSED, UNDECIDED, Ended, Exposure, Hold
-from services.risk.core.exposures import Exposures
+from services.risk.core.exposure.account import Exposure
+from services.risk.core.exposure.accounts import Exposures
+from services.risk.core.exposure.book import ONE
+from services.risk.core.exposure.holds import EXPOSED, UNDECIDED, Ended, Hold
 from services.risk.core.market import Market, Terms, worst_price
 from shared.contract.accounts import Balance, Position
 from shared.contract.orders import Order, OrderEvent, OrderStatus
@@ -17,6 +18,8 @@ from shared.contract.risk import Reservation
 from shared.domain.lifecycle import TERMINAL
 
 NS = 1_000_000_000
+KILLED = ("kill ", "killed")
+"""So begins why an order ends that a kill has ended: that is no message of its owner's (RTS 9 Art. 1)."""
 
 
 class Held(Protocol):
@@ -47,10 +50,12 @@ class Follower:
         self._ended = Ended()
 
     def unseen(self, order: Order) -> bool:
-        """Whether an open order has no reservation here: lost, or already over and this is old news."""
+        """Whether the store is to be asked: of an open order that has no reservation here, because it was lost or is
+        over by now, and when a change before this one has not been heard of, which may have moved a position."""
         if order.status not in EXPOSED or self._ended.knows(order):
             return False
-        return order.order_id not in self._exposures.of(order.account).holds
+        hold = self._exposures.of(order.account).holds.get(order.order_id)
+        return hold is None or order.version > hold.version + 1
 
     def hear(self, event: OrderEvent, now_ns: int) -> bool:
         """Take over what the oms committed; True when a reservation ended with it."""
@@ -78,7 +83,8 @@ class Follower:
             return
         if (spent := controls.releases.forget(order.account, order.order_id)) is not None:
             controls.spent.append(spent)
-        if event.fill is None and order.status is not OrderStatus.PENDING_CANCEL:
+        cancelled = order.status is OrderStatus.PENDING_CANCEL and not order.leaving.startswith(KILLED)
+        if event.fill is None and not cancelled:
             return
         flow = controls.allowance(order.account, order.strategy, order.symbol).flow
         if event.fill is not None:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from services.risk.core.book import ONE
 from services.risk.core.controls import Controls
-from services.risk.core.exposure import Asked, Exposure, Hold
-from services.risk.core.exposures import Exposures
+from services.risk.core.exposure.account import Exposure
+from services.risk.core.exposure.accounts import Exposures
+from services.risk.core.exposure.book import ONE
+from services.risk.core.exposure.holds import Asked, Hold
 from services.risk.core.findings import Findings
 from services.risk.core.following import Follower
-from services.risk.core.judging import judge, shut
 from services.risk.core.market import Market, Terms, worst_price
 from services.risk.core.rules.case import Case
 from services.risk.core.rules.form import Form
+from services.risk.core.rules.judging import judge, shut
 from services.risk.settings import Settings
 from shared.contract.base import normal_symbol
 from shared.contract.currencies import Rates
@@ -63,11 +64,20 @@ class Gatekeeper:
         if check.replaces:
             return self._judge_replacement(check, exposure, hold, now_ns)
         if hold is not None and check.reserve:
+            if hold.version == 0 and hold.reservation.quantity != check.quantity:
+                # Asked again with another quantity before it was committed: these are new terms for it.
+                return self._judge_replacement(check, exposure, hold, now_ns)
             return self._again(check, hold)
         case = self._case(check, exposure, now_ns)
-        verdict = judge(case, self.controls)
+        verdict = self._judged(case)
         if verdict.pending and check.reserve:
             self.controls.releases.pend(check, (code for code, _ in case.findings.pending), now_ns)
+        return verdict
+
+    def _judged(self, case: Case) -> Judgement:
+        verdict = judge(case, self.controls)
+        if case.collared and case.check.reserve:
+            self.controls.collared(case.check, case.now_ns)
         return verdict
 
     def _judge_replacement(self, check: RiskCheck, exposure: Exposure, hold: Hold | None, now_ns: int) -> Judgement:
@@ -81,7 +91,7 @@ class Gatekeeper:
         exposure.release(old.order_id)
         try:
             case = self._case(check, exposure, now_ns)
-            verdict = judge(case, self.controls)
+            verdict = self._judged(case)
         finally:
             exposure.keep(hold)
         if not (verdict.approved and check.reserve):
@@ -132,9 +142,7 @@ class Gatekeeper:
 
     def _again(self, check: RiskCheck, hold: Hold) -> Judgement:
         held = hold.reservation
-        same = (held.symbol, held.side) == (check.symbol, check.side)
-        # Once its order was heard of, fills may have shrunk what is held.
-        if not same or (hold.version == 0 and held.quantity != check.quantity):
+        if (held.symbol, held.side) != (check.symbol, check.side):
             raise Conflict(
                 "ORDER_ID_REUSED",
                 f"order {check.order_id} is set aside as {held.side} {held.quantity} {held.symbol}; use a new order_id",

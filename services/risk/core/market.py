@@ -82,8 +82,8 @@ class Market:
     def reference(self, symbol: str, now_ns: int, age_max_ns: int) -> Reference:
         """The quote, its age by receive time, and the first thing wrong with it.
 
-        No quote, an old one, a crossed one, or a feed that is known not to be LIVE: all of them mean that nobody
-        knows what the order would cost.
+        No quote, an old one, one from the future, a crossed one, or a feed that is known not to be LIVE: all of them
+        mean that nobody knows what the order would cost.
         """
         quote = self._quotes.get(symbol)
         if quote is None or (quote.bid is None and quote.ask is None):
@@ -94,6 +94,8 @@ class Market:
             return Reference(quote, age_ns, f"FEED_{status}")
         if quote.crossed:
             return Reference(quote, age_ns, "CROSSED")
+        if age_ns < -age_max_ns:
+            return Reference(quote, age_ns, "AHEAD")
         return Reference(quote, age_ns, "OLD" if age_ns > age_max_ns else "")
 
     def divergence(self, symbol: str, now_ns: int, age_max_ns: int) -> Decimal | None:

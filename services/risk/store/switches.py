@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -46,6 +47,7 @@ class Switches:
     def __init__(self, valkey: Valkey, journal: Journal) -> None:
         self._valkey = valkey
         self._journal = journal
+        self._in_turn = asyncio.Lock()
 
     async def commit(self, decision: Decision) -> None:
         transaction = self._journal.transaction()
@@ -66,9 +68,10 @@ class Switches:
 
     async def commit_all(self, decisions: list[D]) -> None:
         """Those that were decided on the way, oldest first; each is taken off the list as it is on disk."""
-        while decisions:
-            await self.commit(decisions[0])
-            del decisions[0]
+        async with self._in_turn:
+            while decisions:
+                await self.commit(decisions[0])
+                del decisions[0]
 
     def thrown(self, decide: Callable[..., Decision | None]) -> Callable[..., Awaitable[RiskAlert | None]]:
         """The door to a decision: it counts in memory from the moment it was made, and is on disk before the answer."""

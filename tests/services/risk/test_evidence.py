@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from services.risk.core.evidence import CLAUSES, evidence
-from services.risk.core.proofs import PROOFS, Proof
+from services.risk.core.evidence.clauses import CLAUSES
+from services.risk.core.evidence.proof import Proof
+from services.risk.core.evidence.shown import PROOFS, evidence
 from services.risk.settings import Settings
 from shared.contract.risk import Limits
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 CODE = sorted((CHECKOUT / "services" / "risk").rglob("*.py"))
-SOURCES = [path for path in CODE if path.parent.name != "proofs"]
+SOURCES = [path for path in CODE if path.parent.name != "evidence"]
 
 every_proof = pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.rule)
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.risk.core.alerts import Alerts, Change
-from services.risk.core.flow import Counts, Flow, FlowLimits, FlowSettings
-from services.risk.core.measured import Measured
-from services.risk.core.repetition import Disabled
-from services.risk.core.windows import DAY_NS
+from services.risk.core.conduct.flow import Counts, Flow, FlowSettings
+from services.risk.core.conduct.repetition import Disabled
+from services.risk.core.conduct.windows import DAY_NS
+from services.risk.core.findings import Measured
+from services.risk.core.limits.bounds import FlowLimits
+from services.risk.core.switches.alerts import Alerts, Change
 from shared.contract import keys
 from shared.contract.errors import NotFound, Refused
 from shared.contract.orders import Fill, OrderEvent, OrderStatus
@@ -208,7 +209,10 @@ def test_the_ratio_is_of_one_account_one_symbol_and_one_day() -> None:
 def test_the_days_ratio_outlives_a_restart() -> None:
     flow, most = fresh(orders_per_trade_grace=0), limits(orders_per_trade_max=1)
     assert [send(flow, "R13", most) for _ in range(3)] == [True, True, False]
-    kept = Counts.decode(flow.counts().encode())
+    unsaved = flow.unsaved()
+    assert unsaved is not None
+    assert flow.unsaved() is None
+    kept = Counts.decode(unsaved.encode())
     again = fresh(orders_per_trade_grace=0)
     again.restore([], kept)
     assert not send(again, "R13", most)
@@ -369,4 +373,4 @@ def test_nothing_grows_with_the_number_of_orders() -> None:
     assert len(flow._sent) <= 10
     flow.sweep(NOW_NS + 2 * DAY_NS)
     assert (len(flow._sent), len(flow._messages), len(flow._orders_per_trade)) == (0, 0, 0)
-    assert flow._repetition._executions == {}
+    assert len(flow._repetition._executions) == 0

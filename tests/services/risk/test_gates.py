@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.alerts import ALERTS_MAX, Alerts, Change
-from services.risk.core.gates import Block, Gates, StateSwitch
-from services.risk.core.permissions import Permissions
-from services.risk.core.releases import Released, Releases, intent
-from services.risk.core.versions import LimitsBook, LimitsVersion
+from services.risk.core.limits.versions import LimitsBook, LimitsVersion
+from services.risk.core.switches.alerts import ALERTS_MAX, Alerts, Change
+from services.risk.core.switches.gates import Block, Gates, StateSwitch
+from services.risk.core.switches.permissions import Permissions
+from services.risk.core.switches.releases import Released, Releases, intent
 from shared.contract import keys
 from shared.contract.errors import Conflict, NotFound, Refused
 from shared.contract.orders import Order, OrderStatus

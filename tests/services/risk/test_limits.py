@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from services.risk.core.limits import LimitTable
+from services.risk.core.limits.table import LimitTable
 from services.risk.settings import Settings, limit_scope
 from shared.contract.accounts import Position
 from shared.contract.errors import Refused
@@ -343,3 +344,36 @@ def test_a_holding_counts_by_its_latest_version_in_every_scope(desk: Desk) -> No
     exposures = desk.keeper.exposures
     books = (exposures.firm, exposures.strategies["trend"], exposures.of("default").book)
     assert [book.line("BTCUSDT").quantity for book in books] == [7, 7, 7]
+
+
+# What tripped.
+
+
+def lost(**words: Any) -> Desk:
+    """A strategy has lost 100 on 10 BTCUSDT, which is all that it may lose."""
+    desk = Desk(limits=SCOPES | {"strategy.trend": WIDE.model_copy(update={"loss_max": D(100)})}, **words)
+    desk.holds("10", average_price=D(99), last_price=D(99), strategy="trend")
+    desk.controls.mark_all(NOW_NS)
+    desk.market.quote(quote(bid="89", ask="90"))
+    desk.controls.mark_all(NOW_NS)
+    return desk
+
+
+def test_a_scope_that_is_tripped_stays_so_when_its_limits_are_gone() -> None:
+    desk = lost()
+    assert failed(desk, price="90", strategy="trend").code == "RISK_LOSS_LIMIT"
+    kept = {key: baseline.encode() for key, baseline in desk.controls.losses.unsaved() if "trend" in key}
+
+    again = Desk()
+    again.controls.restore(kept, [], [])
+
+    found = failed(again, strategy="trend")
+    assert (found.code, found.value, found.scope) == ("RISK_LOSS_LIMIT", "REDUCING", "strategy.trend")
+    assert again.judge().approved
+
+
+def test_what_is_said_of_an_exit_lets_no_other_order_of_a_tripped_scope_pass() -> None:
+    desk = lost()
+    desk.controls.put_limits("strategy.trend", WIDE, "grace", "more room", NOW_NS)
+    assert desk.judge("SELL", "1", "90", strategy="trend").approved
+    assert failed(desk, price="90", strategy="trend").code == "RISK_LOSS_LIMIT"

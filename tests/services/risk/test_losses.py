@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from services.risk.core.alerts import Alerts
-from services.risk.core.baseline import Baseline
-from services.risk.core.losses import Losses, LossLimits
-from services.risk.core.measured import Measured
-from services.risk.core.windows import DAY_NS
+from services.risk.core.conduct.windows import DAY_NS
+from services.risk.core.findings import Measured
+from services.risk.core.limits.bounds import LossLimits
+from services.risk.core.losses.baseline import Baseline
+from services.risk.core.losses.losses import Losses
+from services.risk.core.switches.alerts import Alerts
 from shared.contract import keys
 from shared.contract.errors import Conflict, NotFound, Refused
 from shared.contract.risk import Limits, TradingState

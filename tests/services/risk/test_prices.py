@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.risk.core.exposure.resting import Resting
 from services.risk.core.gatekeeper import Gatekeeper, World
 from services.risk.core.market import MOVES_MAX, Market, Terms, worst_price
-from services.risk.core.resting import Resting
+from shared.contract import keys
+from shared.contract.errors import Refused
 from shared.contract.orders import OrderStatus
 from shared.contract.risk import Outcome, RuleResult
 from tests.services.risk.conftest import (
@@ -134,6 +137,71 @@ def test_a_post_only_order_that_would_trade_at_once_is_denied(desk: Desk) -> Non
     found = failed(desk, "BUY", price="100", post_only=True)
     assert (found.id, found.code, found.value, found.limit) == ("R06", "RISK_POST_ONLY", "100", "short of 100")
     assert failed(desk, "SELL", price="99", post_only=True).code == "RISK_POST_ONLY"
+
+
+def test_a_post_only_order_that_would_trade_at_once_is_denied_even_if_it_only_reduces(desk: Desk) -> None:
+    desk.holds("5")
+    assert desk.judge("SELL", "5", price="100", post_only=True).approved
+    found = failed(desk, "SELL", "5", price="99", post_only=True)
+    assert (found.code, found.value, found.limit) == ("RISK_POST_ONLY", "99", "short of 99")
+
+
+def test_a_quote_from_the_future_is_not_believed(desk: Desk) -> None:
+    desk.market.quote(quote(receive_ns=NOW_NS + 3 * SECOND_NS))
+    assert desk.judge().approved
+    desk.market.quote(quote(receive_ns=NOW_NS + 3 * SECOND_NS + 1))
+    assert failed(desk).value == "AHEAD"
+
+
+def off(desk: Desk, order_id: str, price: str = "150", now_ns: int = NOW_NS, **words: Any) -> str:
+    """An order far beyond the far touch, with the code it is denied under."""
+    return desk.reserve(order_id, "BUY", "1", price, now_ns=now_ns, strategy="trend", **words).code
+
+
+def beyond_the_collar() -> Desk:
+    scopes = limits(collar_aggressive_fraction_max=D("0.1"))
+    return Desk(limits=scopes, collar_hits_max=3, collar_hits_window_s=10)
+
+
+def test_prices_beyond_the_collar_disable_the_strategy_until_a_person_enables_it() -> None:
+    desk = beyond_the_collar()
+    assert [off(desk, order_id) for order_id in "abc"] == ["RISK_COLLAR_AGGRESSIVE"] * 3
+
+    found = failed(desk, strategy="trend")
+    assert (found.id, found.code, found.value, found.scope) == (
+        "R06",
+        "RISK_COLLAR_REPEATED",
+        "disabled",
+        "strategy.trend",
+    )
+    assert desk.judge(strategy="other").approved
+    assert desk.judge(symbol="AAPL", strategy="trend").approved
+    (change,) = desk.controls.changes
+    assert (change.key, change.alert.code) == (
+        keys.disabled("strategy.trend", "BTCUSDT"),
+        "RISK_COLLAR_REPEATED",
+    )
+
+    later_ns = NOW_NS + 3600 * SECOND_NS
+    desk.market.quote(quote(receive_ns=later_ns))
+    assert failed(desk, strategy="trend", now_ns=later_ns).code == "RISK_COLLAR_REPEATED"
+    with pytest.raises(Refused):
+        desk.controls.flow.enable("strategy.trend", "BTCUSDT", "trend", "again", later_ns)
+    desk.controls.flow.enable("strategy.trend", "BTCUSDT", "grace", "looked at it", later_ns)
+    assert desk.judge(strategy="trend", now_ns=later_ns).approved
+
+
+def test_a_price_beyond_the_collar_counts_once_for_a_while_and_only_of_what_is_to_be_sent() -> None:
+    desk = beyond_the_collar()
+    for _ in range(5):
+        off(desk, "a")
+        desk.judge("BUY", "1", "150", strategy="trend")
+    later_ns = NOW_NS + 10 * SECOND_NS
+    desk.market.quote(quote(receive_ns=later_ns))
+    assert [off(desk, order_id, now_ns=later_ns) for order_id in "bc"] == ["RISK_COLLAR_AGGRESSIVE"] * 2
+    assert desk.judge(strategy="trend", now_ns=later_ns).approved
+    off(desk, "c", "160", later_ns)
+    assert desk.judge(strategy="trend", now_ns=later_ns).code == "RISK_COLLAR_REPEATED"
 
 
 # Stops.

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.switchboard import Hand, ReleaseRequest, StateChange
+from services.risk.core.people.switchboard import Hand, ReleaseRequest, StateChange
+from services.risk.core.switches.alerts import Alerts
+from services.risk.core.switches.gates import Gates
 from services.risk.service import wire
 from services.risk.settings import Settings
+from services.risk.store import Switches
 from shared.contract import keys, subjects
 from shared.contract.errors import Refused, Unavailable
 from shared.contract.market import Feed, FeedStatus
@@ -63,6 +66,10 @@ class Room:
     async def call(self, route: str, *args: Any, **words: Any) -> Any:
         method, path = route.split()
         return await self.route(method, path)(*args, **words)
+
+    def rows(self) -> dict[str, Any]:
+        """What happens every so often, by name."""
+        return {row.handler.__name__: row.handler for row in self.service.every}
 
     def epoch(self, account: str = "default") -> str:
         return self.kit.valkey.store.get(keys.epoch(account), b"").decode()
@@ -454,7 +461,7 @@ async def test_a_loss_trips_the_account_for_good_and_a_person_resets_it() -> Non
 
 async def test_what_is_measured_is_written_only_when_something_came_of_it(room: Room) -> None:
     await room.ask("a")
-    rows = {row.handler.__name__: row.handler for row in room.service.every}
+    rows = room.rows()
     await rows["keep"]()
     writes = room.kit.valkey.writes
 
@@ -484,6 +491,56 @@ async def test_no_new_risk_is_taken_while_the_stream_of_orders_is_silent_or_late
     assert (await room.ask("b")).code == "RISK_UNHEALTHY"
     room.kit.clock.advance(1)  # type: ignore[attr-defined]
     assert (await room.ask("b")).approved
+
+
+async def test_no_new_risk_is_taken_while_clocks_differ(room: Room) -> None:
+    now_ns = room.kit.clock.now_ns()
+    ahead = order(check(order_id="ahead"), S.WORKING, updated_ns=now_ns + 1_500_000_000)
+    await deliver(room.service, subjects.ORDER_EVENT, event(ahead))
+    denied = await room.ask("a")
+    assert (denied.code, "clocks differ" in denied.reason) == ("RISK_UNHEALTHY", True)
+
+    await deliver(room.service, subjects.ORDER_EVENT, event(order(check(order_id="fine"), S.WORKING)))
+    assert (await room.ask("a")).approved
+
+
+async def test_who_is_disabled_for_prices_that_are_off_stays_so_after_a_restart() -> None:
+    kit = fake_kit("risk", clock=FakeClock(NOW_NS), instruments=INSTRUMENTS)
+    room = await Room(kit, limits=limits(collar_aggressive_fraction_max=Decimal("0.1")), collar_hits_max=1).begin()
+    assert (await room.ask("a", price="150")).code == "RISK_COLLAR_AGGRESSIVE"
+    await room.rows()["value"]()
+
+    room = await room.killed()
+    assert (await room.ask("b")).code == "RISK_COLLAR_REPEATED"
+    (shown,) = (await room.call("GET /state")).disabled
+    assert (shown.scope, shown.symbol, shown.code) == ("account.default", "BTCUSDT", "RISK_COLLAR_REPEATED")
+    path = "POST /risk/disabled/{scope}/{symbol}/enable"
+    await room.call(path, "account.default", "BTCUSDT", Hand(actor="grace", reason="a typing error"))
+    assert (await room.ask("c")).approved
+    assert (await (await room.killed()).ask("d")).approved
+
+
+async def test_a_service_with_nothing_to_do_writes_nothing(room: Room) -> None:
+    async def ticks(room: Room) -> int:
+        """So many writes so far, after ten seconds of doing nothing."""
+        for _ in range(20):
+            room.kit.clock.advance(0.5)  # type: ignore[attr-defined]
+            for tick in room.rows().values():
+                await tick()
+        return room.kit.valkey.writes
+
+    await room.ask("a")
+    writes = await ticks(room)
+    assert await ticks(room) == writes
+    assert await ticks(await room.killed()) == writes
+
+
+async def test_what_was_decided_is_committed_once_however_many_are_about_to(room: Room) -> None:
+    switches, gates = Switches(room.kit.valkey, room.kit.journal), Gates(Alerts())
+    decided = [gates.block(symbol, "ann", "halted there", NOW_NS) for symbol in ("AAPL", "SPY", "QQQ")]
+    await asyncio.gather(*(switches.commit_all(decided) for _ in range(3)))
+    assert decided == []
+    assert {keys.blocked("AAPL"), keys.blocked("SPY"), keys.blocked("QQQ")} <= room.kit.valkey.store.keys()
 
 
 async def test_the_evidence_names_every_code_that_a_verdict_can_carry(room: Room) -> None:

@@ -1,1 +1,1 @@
-"""The rules that risk holds an order to, each by what it needs to know; `core.judging` calls them in their order."""
+"""The rules that risk holds an order to, each by what it needs to know; `judging` calls them in their order."""

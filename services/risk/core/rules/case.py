@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.risk.core.book import Book, Line
-from services.risk.core.exposure import Exposure
+from services.risk.core.exposure.account import Exposure
+from services.risk.core.exposure.book import Book, Line
 from services.risk.core.findings import Findings
-from services.risk.core.limits import Allowance
+from services.risk.core.limits.allowance import Allowance
 from services.risk.core.market import Reference
 from services.risk.core.rules.form import Form
 from services.risk.settings import Settings
@@ -45,6 +45,8 @@ class Case:
     wanted: Reservation
     findings: Findings
     reduces: bool = False
+    collared: bool = False
+    """Its price lies beyond a collar."""
     more: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
     """What the order adds to what is open, at its worst price and in the instrument's currency."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from services.risk.core.book import Line
+from services.risk.core.exposure.book import Line
 from services.risk.core.findings import OVER, text
 from services.risk.core.rules.case import Case
 

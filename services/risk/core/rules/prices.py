@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from services.risk.core.findings import Most, share, text
 from services.risk.core.rules.case import Case
+from shared.contract.market import Quote
 
 ZERO = Decimal(0)
 AT_ONCE = frozenset({"IOC", "FOK"})
@@ -58,40 +59,39 @@ def collars(case: Case) -> None:
     if price is None or quote is None:
         return
     buys = check.side == "BUY"
-    if check.order_type in WAITING:
-        far = near = check.stop_price
-    else:
-        # Where one side of the market is missing, the other is the stricter touch.
-        far, near = (
-            (quote.ask or quote.bid, quote.bid or quote.ask)
-            if buys
-            else (
-                quote.bid or quote.ask,
-                quote.ask or quote.bid,
-            )
-        )
+    far, near = (check.stop_price,) * 2 if check.order_type in WAITING else _touches(quote, check.side)
     if far is None or near is None:
         return
-    beyond = price - far if buys else far - price
-    _collar(case, case.allowance.aggressive, beyond, far)
+    _collar(case, case.allowance.aggressive, price - far if buys else far - price, far)
     if check.order_type not in WAITING:
         _collar(case, case.allowance.passive, near - price if buys else price - near, near)
-        if check.post_only:
-            _post_only(case, price, beyond >= 0, far)
+
+
+def _touches(quote: Quote, side: str) -> tuple[Decimal | None, Decimal | None]:
+    """The far and the near touch; where one side of the market is missing, the other is the stricter one."""
+    asked, bid = quote.ask or quote.bid, quote.bid or quote.ask
+    return (asked, bid) if side == "BUY" else (bid, asked)
 
 
 def _collar(case: Case, most: Most, distance: Decimal, touch: Decimal) -> None:
     if distance <= 0:
         case.findings.words.append(most.head + "0" + most.passed)
-    else:
-        case.findings.measure(most, share(distance, touch))
+    elif not case.findings.measure(most, share(distance, touch)):
+        case.collared = True
 
 
-def _post_only(case: Case, price: Decimal, takes: bool, far: Decimal) -> None:
-    reason = f"a post_only order at {text(price)} would trade at once with {text(far)}"
-    ok = not takes
-    value, limit = text(price), f"short of {text(far)}"
-    case.findings.note("R06", "RISK_POST_ONLY", ok=ok, value=value, limit=limit, scope=case.check.symbol, reason=reason)
+def post_only(case: Case) -> None:
+    """R06: what asks to rest and would take is a mistake in itself, also of an exit."""
+    check, quote, findings = case.check, case.reference.quote, case.findings
+    if not check.post_only or check.price is None or quote is None or check.order_type in WAITING:
+        return
+    far, _ = _touches(quote, check.side)
+    if far is None:
+        return
+    value, limit = text(check.price), f"short of {text(far)}"
+    reason = f"a post_only order at {value} would trade at once with {text(far)}"
+    ok = check.price < far if check.side == "BUY" else check.price > far
+    findings.note("R06", "RISK_POST_ONLY", ok=ok, value=value, limit=limit, scope=check.symbol, reason=reason)
 
 
 def self_trade(case: Case) -> None:
@@ -121,13 +121,3 @@ def _reach(case: Case) -> Decimal | None:
         return None
     slippage = case.settings.market_slippage_fraction
     return touch * (1 + slippage if case.check.side == "BUY" else 1 - slippage)
-
-
-def health(case: Case) -> None:
-    """R20: no new risk while what is known may be old."""
-    if not case.unwell:
-        case.findings.words.append(case.allowance.well)
-        return
-    case.findings.fail(
-        "R20", "RISK_UNHEALTHY", case.unwell, "well", "risk", f"risk takes no new risk on: {case.unwell}"
-    )

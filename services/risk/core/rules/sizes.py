@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from services.risk.core.findings import share
-from services.risk.core.limits import Level
+from services.risk.core.limits.allowance import Level
 from services.risk.core.rules.case import Case
 
 ZERO = Decimal(0)

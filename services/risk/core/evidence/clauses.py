@@ -1,12 +1,8 @@
-"""The evidence: for every rule the codes it speaks in, the clauses it answers to, the tests that prove it."""
+"""The clauses of regulations that the controls answer to, and what each asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
-
-from services.risk.core.proofs import PROOFS
-from shared.contract.base import Message
 
 
 class Clause(NamedTuple):
@@ -41,6 +37,7 @@ CLAUSES = {
         Clause("RTS 6 Art. 28", "records of orders, kept in sequence"),
         Clause("RTS 7 Art. 18", "the venue's kill functionality and limits on orders per second"),
         Clause("RTS 7 Art. 20", "pre-trade controls on price, value and volume; release of one order by authorisation"),
+        Clause("RTS 9 Art. 1", "cancels by the kill functionality, or by lost connectivity, are not the member's"),
         Clause("RTS 9 Art. 3", "ratio of unexecuted orders to transactions, by number and volume, per session"),
         Clause("FIA order size", "maximum order size (fat finger)"),
         Clause("FIA position", "maximum intraday position"),
@@ -54,37 +51,3 @@ CLAUSES = {
         Clause("SEBI orders per second", "orders per second of an algorithm's user"),
     )
 }
-
-
-class Shown(Message):
-    """One rule as it is shown."""
-
-    rule: str
-    does: str
-    codes: tuple[str, ...]
-    clauses: dict[str, str]
-    tests: tuple[str, ...]
-    limits: dict[str, str]
-
-
-def evidence(limits: Mapping[str, Mapping[str, str]]) -> list[Shown]:
-    """Every rule with its clauses and tests. `limits`: what is set now, as scope → limit or setting → value.
-
-    A rule shows those of its own `governed_by` names, as `scope.name`.
-    """
-    return [
-        Shown(
-            rule=proof.rule,
-            does=proof.does,
-            codes=proof.codes,
-            clauses={name: CLAUSES[name].asks for name in proof.clauses},
-            tests=proof.tests,
-            limits={
-                f"{scope}.{name}": value
-                for scope, entries in limits.items()
-                for name, value in entries.items()
-                if name in proof.governed_by
-            },
-        )
-        for proof in PROOFS
-    ]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from services.risk.core.alerts import UNNAMED, Change
 from services.risk.core.controls import Controls
 from services.risk.core.gatekeeper import Gatekeeper
+from services.risk.core.switches.alerts import UNNAMED, Change
 from services.risk.settings import limit_scope
 from shared.contract.base import Message, Name
 from shared.contract.errors import NotFound

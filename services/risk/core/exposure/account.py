@@ -7,52 +7,19 @@ change is counted at once in the account, in its strategy and in the firm.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
 
-from services.risk.core.book import Book, Line
-from services.risk.core.resting import Resting
+from services.risk.core.exposure.book import Book, Line
+from services.risk.core.exposure.holds import UNDECIDED, Hold, standing
+from services.risk.core.exposure.resting import Resting
 from shared.contract.accounts import Balance, Position
-from shared.contract.judgement import Judgement
-from shared.contract.orders import AT_ONCE, Order, OrderStatus, OrderType
+from shared.contract.orders import Order
 from shared.contract.risk import Reservation
-from shared.domain.lifecycle import OPEN, TERMINAL
+from shared.domain.lifecycle import TERMINAL
 
 ZERO = Decimal(0)
-UNDECIDED = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
-"""Not yet approved, so not yet exposure: risk itself has still to be asked."""
-
-EXPOSED = OPEN - UNDECIDED
-"""These may fill."""
-
 GroupKey = tuple[str, str, str, str | None]
-
-
-class Asked(NamedTuple):
-    """New terms that were approved and that no event has shown yet: the order's new whole, and its worst price."""
-
-    quantity: Decimal
-    price: Decimal | None
-    stop: Decimal | None
-    worst: Decimal
-    asked_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A reservation, and the version of its order as last heard (0: not yet heard of).
-
-    `verdict` is kept for as long as it may be asked for again: once the order is heard of, the oms has it on disk.
-    `terms` are the limit and the stop price it was made for, `rests` the price at which it may rest at a venue.
-    """
-
-    reservation: Reservation
-    version: int = 0
-    verdict: Judgement | None = None
-    terms: tuple[Decimal | None, Decimal | None] = (None, None)
-    rests: Decimal | None = None
-    asked: Asked | None = None
 
 
 class Exposure:
@@ -201,50 +168,6 @@ class Exposure:
         return True
 
 
-def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal]) -> Hold:
-    """What an open order holds: its own terms, and whatever other terms are on their way, at the worst of them."""
-    terms = order.price, order.stop_price
-    quantity, asked, rests = order.leaves, hold.asked if hold else None, resting_price(order)
-    price = hold.reservation.price if hold and hold.terms == terms and not hold.asked else worst(order)
-    if (new := order.replacing) is not None:
-        quantity = max(quantity, new.quantity - order.filled_quantity)
-        price = max(price, worst(order.model_copy(update={"price": new.price, "quantity": new.quantity})))
-        rests = _keener(order.side.value, rests, new.price)
-    if asked is not None and _shows(order, asked):
-        asked = None
-    if asked is not None:
-        quantity = max(quantity, asked.quantity - order.filled_quantity)
-        price = max(price, asked.worst)
-        rests = _keener(order.side.value, rests, asked.price)
-    # While other terms are under way, or their price is counted, the next event is valued anew.
-    settled = new is None and asked is None
-    if hold is not None and (hold.reservation.quantity, hold.reservation.price) == (quantity, price):
-        reservation = hold.reservation
-    else:
-        reservation = _reservation(order, quantity, price)
-    return Hold(reservation, order.version, None, terms if settled else (None, None), rests, asked)
-
-
-def _shows(order: Order, asked: Asked) -> bool:
-    """Whether the order carries the terms that were approved, or has them on their way."""
-    if (new := order.replacing) is not None and (new.quantity, new.price) == (asked.quantity, asked.price):
-        return True
-    return (order.quantity, order.price, order.stop_price) == (asked.quantity, asked.price, asked.stop)
-
-
-def resting_price(order: Order) -> Decimal | None:
-    """The price at which an order may rest at a venue; None when it never does, or is not there yet."""
-    if order.held or order.time_in_force in AT_ONCE or order.order_type is OrderType.MARKET:
-        return None
-    return order.price
-
-
-def _keener(side: str, one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    if one is None or other is None:
-        return one
-    return max(one, other) if side == "BUY" else min(one, other)
-
-
 def _same(one: Reservation, other: Reservation) -> bool:
     return one is other or (one.quantity == other.quantity and one.price == other.price and one.group == other.group)
 
@@ -257,34 +180,3 @@ def _largest(group: dict[str, tuple[Decimal, Decimal]]) -> tuple[Decimal, Decima
     if not group:
         return ZERO, ZERO
     return max(quantity for quantity, _ in group.values()), max(notional for _, notional in group.values())
-
-
-def _reservation(order: Order, quantity: Decimal, price: Decimal) -> Reservation:
-    return Reservation(
-        account=order.account,
-        order_id=order.order_id,
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=quantity,
-        price=price,
-        strategy=order.strategy,
-        group=order.group,
-        reserved_ns=order.created_ns,
-    )
-
-
-@dataclass(slots=True)
-class Ended:
-    """Orders that are over, so that an old message about one makes no ghost of it. The oldest are forgotten."""
-
-    count_max: int = 20_000
-    _versions: dict[str, int] = field(default_factory=dict[str, int])
-
-    def add(self, order: Order) -> None:
-        self._versions[order.order_id] = order.version
-        if len(self._versions) > self.count_max:
-            del self._versions[next(iter(self._versions))]
-
-    def knows(self, order: Order) -> bool:
-        """Whether this state of the order is older than its end, or is its end."""
-        return order.version <= self._versions.get(order.order_id, -1)

@@ -1,25 +1,20 @@
-"""Hierarchical limits: what the scopes in reach of an order allow together.
+"""What the limits of all the scopes in reach of an order allow it together, and what is said of that, prepared.
 
-    firm · account.<name> · strategy.<name> · symbol.<SYM> · account.<name>.symbol.<SYM>
-
-`*` stands for every name that has no limits of its own. The most restrictive scope wins, and what no scope sets is 0.
-Of what adds up (positions, exposure, open orders) every scope that sets a limit has its own sum to hold to it. Merged
-once per account, strategy and symbol, and kept until a limit changes.
+The most restrictive scope wins, and what no scope sets is 0. Of what adds up (positions, exposure, open orders) every
+scope that sets a limit has its own sum to hold to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import IntEnum
 
 from services.risk.core.findings import Most, finding
-from services.risk.core.flow import FlowLimits
-from services.risk.core.losses import LossLimits
+from services.risk.core.limits.bounds import FlowLimits, LossLimits
 from shared.contract.risk import Limits
 
 ZERO = Decimal(0)
-KEPT_MAX = 20_000
 
 
 class Level(IntEnum):
@@ -45,12 +40,14 @@ OF_ONE_SYMBOL = {Level.ACCOUNT: Level.ACCOUNT_SYMBOL, Level.STRATEGY: Level.STRA
 class Allowance:
     """What orders of one account and strategy in one symbol may do, with everything that is said of it prepared."""
 
-    def __init__(self, account: str, symbol: str, reach: list[Scoped], own_currency: bool) -> None:
+    def __init__(
+        self, account: str, strategy: str | None, symbol: str, reach: list[Scoped], own_currency: bool
+    ) -> None:
         self._account = f"account.{account}"
         self._reach = reach
         self.scopes = [(scope, limits) for scope, _, limits in reach]
         self.flow = FlowLimits.of(self.scopes)
-        self.losses = LossLimits.of(self.scopes)
+        self.losses = LossLimits.of(self.scopes, _owners(account, strategy))
         self.quantity = self._one("R07", "RISK_ORDER_QUANTITY", "quantity", "order_quantity_max")
         # An amount in the account's currency cannot be compared with one in the firm's: one bound for each.
         currency = _first if own_currency else _currency
@@ -103,6 +100,11 @@ class Allowance:
         return (*found, (level_of(Level.ACCOUNT), Most(rule, code, what, self._account, ZERO)))
 
 
+def _owners(account: str, strategy: str | None) -> tuple[str, ...]:
+    owners = "firm", f"account.{account}"
+    return owners if strategy is None else (*owners, f"strategy.{strategy}")
+
+
 def _line(level: Level) -> Level:
     return OF_ONE_SYMBOL.get(level, level)
 
@@ -129,57 +131,3 @@ def _tightest(rule: str, code: str, what: str, limit: str, reach: Iterable[Scope
     if hard is None:
         return softened and Most(rule, code, what, softened.scope, None, softened)
     return Most(rule, code, what, hard[1], hard[0], softened)
-
-
-class LimitTable:
-    """The limits of every scope: the configuration's, under those put by hand."""
-
-    def __init__(self, configured: Mapping[str, Limits]) -> None:
-        self._limits = dict(configured)
-        self._configured = configured
-        self._kept: dict[tuple[str, str | None, str, bool], Allowance] = {}
-
-    def put(self, scope: str, limits: Limits) -> None:
-        self._limits[scope] = limits
-        self._kept.clear()
-
-    def of(self, scope: str) -> Limits | None:
-        """What one scope says by itself, or what `*` says in its place."""
-        if (limits := self._limits.get(scope)) is not None:
-            return limits
-        kind, _, _ = scope.partition(".")
-        return self._limits.get(f"{kind}.*") if scope.count(".") == 1 else None
-
-    def shown(self, scope: str) -> Limits | None:
-        """What is shown of a scope: its own limits, or those of the `*` that stands for it."""
-        if scope.count(".") == 3:
-            _, account, _, symbol = scope.split(".")
-            return self._of_symbol(account, symbol)
-        return self.of(scope)
-
-    def listed(self) -> dict[str, Limits]:
-        return dict(self._limits)
-
-    def allowance(self, account: str, strategy: str | None, symbol: str, own_currency: bool) -> Allowance:
-        """`own_currency`: the account's money is the firm's currency."""
-        key = (account, strategy, symbol, own_currency)
-        kept = self._kept.get(key)
-        if kept is None:
-            if len(self._kept) >= KEPT_MAX:
-                self._kept.clear()
-            kept = self._kept[key] = Allowance(account, symbol, self._reach(account, strategy, symbol), own_currency)
-        return kept
-
-    def _reach(self, account: str, strategy: str | None, symbol: str) -> list[Scoped]:
-        found = (
-            ("firm", Level.FIRM, self.of("firm")),
-            (f"account.{account}", Level.ACCOUNT, self.of(f"account.{account}")),
-            (f"strategy.{strategy}", Level.STRATEGY, self.of(f"strategy.{strategy}") if strategy else None),
-            (f"symbol.{symbol}", Level.SYMBOL, self.of(f"symbol.{symbol}")),
-            (f"account.{account}.symbol.{symbol}", Level.ACCOUNT_SYMBOL, self._of_symbol(account, symbol)),
-        )
-        return [(scope, level, limits) for scope, level, limits in found if limits is not None]
-
-    def _of_symbol(self, account: str, symbol: str) -> Limits | None:
-        names = [f"account.{a}.symbol.{s}" for a in (account, "*") for s in (symbol, "*")]
-        return next((self._limits[name] for name in names if name in self._limits), None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from services.risk.core.alerts import Alerts, Change, person
-from services.risk.core.kills import Kills, own_names, plain
-from services.risk.core.measured import Measured
+from services.risk.core.findings import Measured
+from services.risk.core.switches.alerts import Alerts, Change, person
+from services.risk.core.switches.kills import Kills, own_names, plain
 from shared.contract import keys
 from shared.contract.base import Message, Nanos, Symbol, normal_symbol
 from shared.contract.errors import Conflict, NotFound, Refused

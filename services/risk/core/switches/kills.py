@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from services.risk.core.alerts import Alerts, Change, person
+from services.risk.core.switches.alerts import Alerts, Change, person
 from shared.contract import keys
 from shared.contract.base import normal_symbol
 from shared.contract.errors import NotFound, Refused

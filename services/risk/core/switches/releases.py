@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.risk.core.alerts import Alerts, Change, person
 from services.risk.core.findings import text
-from services.risk.core.windows import NS
+from services.risk.core.switches.alerts import Alerts, Change, person
 from shared.contract import keys
 from shared.contract.base import Message, Nanos
 from shared.contract.errors import NotFound
 from shared.contract.orders import Order
 from shared.contract.risk import Release, RiskCheck
+
+NS = 1_000_000_000
 
 Key = tuple[str, str]
 """Account and order id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.risk.core.alerts import Alerts, Change, person
+from services.risk.core.switches.alerts import Alerts, Change, person
 from shared.contract import keys
 from shared.contract.base import Message, Name, Nanos
 

@@ -15,6 +15,7 @@ KINDS = "tests/services/risk/test_kinds.py::"
 SERVICE = "tests/services/risk/test_service.py::"
 GATEWAY_KILLS = "tests/services/live_gateway/test_kills.py::"
 SILENCE = "tests/services/oms/test_service.py::"
+RECONCILE = "tests/services/oms/test_reconcile.py::"
 
 
 class Proof(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from services.risk.core.book import ONE, ZERO, Book
-from services.risk.core.exposure import Exposure
+from services.risk.core.exposure.account import Exposure
+from services.risk.core.exposure.book import ONE, ZERO, Book
 from services.risk.core.market import Market
 from services.risk.settings import Settings
 from shared.contract.accounts import Balance, Position

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 
-from services.risk.core.baseline import Baseline
-from services.risk.core.book import Book, Line
-from services.risk.core.evidence import Shown, evidence
+from services.risk.core.conduct.repetition import Disabled
+from services.risk.core.evidence.shown import Shown, evidence
+from services.risk.core.exposure.book import Book, Line
 from services.risk.core.findings import ZERO, text
 from services.risk.core.gatekeeper import Gatekeeper
-from services.risk.core.gates import Block, StateSwitch
-from services.risk.core.releases import Pending
-from services.risk.core.repetition import Disabled
+from services.risk.core.losses.baseline import Baseline
+from services.risk.core.switches.gates import Block, StateSwitch
+from services.risk.core.switches.releases import Pending
 from services.risk.settings import limit_scope
 from shared.contract.base import Account, Message
 from shared.contract.errors import NotFound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.risk.core.proofs.proof import (
+from services.risk.core.evidence.proof import (
     EXPOSURE,
     FLOW,
     GATES,
@@ -10,6 +10,8 @@ from services.risk.core.proofs.proof import (
     KINDS,
     LIMITS,
     LOSSES,
+    PRICES,
+    RECONCILE,
     RULES,
     SERVICE,
     SILENCE,
@@ -33,15 +35,16 @@ CONDUCT = (
     ),
     Proof(
         "R13",
-        "Orders per trade of a symbol and day are bounded, by number, once the grace is over.",
+        "Orders per trade of a symbol and day are bounded, by number, once the grace is over; kills do not count.",
         ("RISK_ORDERS_PER_TRADE",),
-        ("RTS 9 Art. 3",),
+        ("RTS 9 Art. 1", "RTS 9 Art. 3"),
         ("orders_per_trade_max", "orders_per_trade_grace"),
         (
             FLOW + "test_orders_per_trade_count_once_the_grace_is_over",
             FLOW + "test_a_trade_makes_room_for_more_orders",
             FLOW + "test_the_ratio_is_of_one_account_one_symbol_and_one_day",
             FLOW + "test_the_days_ratio_outlives_a_restart",
+            EXPOSURE + "test_a_cancel_that_a_kill_has_caused_is_no_message_of_its_owner",
         ),
     ),
     Proof(
@@ -80,6 +83,8 @@ CONDUCT = (
             LOSSES + "test_a_fall_from_the_peak_trips_even_on_a_winning_day",
             LOSSES + "test_a_restart_forgets_no_loss_and_no_peak",
             LOSSES + "test_what_was_tripped_is_tripped_after_a_restart",
+            LIMITS + "test_a_scope_that_is_tripped_stays_so_when_its_limits_are_gone",
+            LIMITS + "test_what_is_said_of_an_exit_lets_no_other_order_of_a_tripped_scope_pass",
             LOSSES + "test_a_scope_that_cannot_be_valued_carries_no_new_risk",
             LOSSES + "test_a_named_person_resets_it_and_it_is_measured_anew",
         ),
@@ -122,8 +127,12 @@ CONDUCT = (
         "No new risk while what risk knows may be out of date.",
         ("RISK_UNHEALTHY",),
         ("RTS 6 Art. 16", "RTS 6 Art. 17"),
-        ("event_age_max_s", "stream_silence_max_s"),
-        (SERVICE + "test_no_new_risk_is_taken_while_the_stream_of_orders_is_silent_or_late",),
+        ("event_age_max_s", "stream_silence_max_s", "clock_skew_max_s"),
+        (
+            SERVICE + "test_no_new_risk_is_taken_while_the_stream_of_orders_is_silent_or_late",
+            SERVICE + "test_no_new_risk_is_taken_while_clocks_differ",
+            PRICES + "test_a_quote_from_the_future_is_not_believed",
+        ),
     ),
     Proof(
         "R23",
@@ -152,18 +161,27 @@ CONDUCT = (
             GATEWAY_KILLS + "test_a_kill_that_is_heard_stops_new_orders_in_its_scope_and_cancels_those_at_work",
             GATEWAY_KILLS + "test_a_file_in_the_folder_kills_though_store_and_bus_are_away",
             GATEWAY_KILLS + "test_a_file_holds_until_it_is_gone_and_over_a_restart",
+            GATEWAY_KILLS + "test_orders_at_a_real_venue_are_cancelled_there_once",
+            GATEWAY_KILLS + "test_what_risk_has_killed_is_killed_after_a_restart",
+            GATEWAY_KILLS + "test_panic_kills_the_firm_and_lets_nothing_out_until_the_modes_are_set_anew",
             GATEWAY_KILLS + "test_in_a_stream_of_orders_none_leaves_after_the_kill",
             GATEWAY_KILLS + "test_a_kill_is_not_lifted_by_its_setter_by_nobody_or_from_before",
         ),
     ),
     Proof(
         "reconciliation",
-        "What the venue says is the truth: silence is unknown, and unknown stays exposure until the venue speaks.",
+        "What the venue says is the truth, asked for time and again; what it is silent about stays exposure.",
         (),
         ("RTS 6 Art. 17",),
         (),
         (
             SILENCE + "test_a_silent_venue_is_told_again_and_the_order_says_unknown",
+            RECONCILE + "test_reports_that_were_lost_are_asked_for_and_the_order_ends_by_the_venues_word",
+            RECONCILE + "test_an_order_in_doubt_is_left_only_on_proof",
+            RECONCILE + "test_an_order_of_other_hands_is_adopted_once_with_its_fills",
+            RECONCILE + "test_an_order_that_is_over_here_is_cancelled_there",
+            RECONCILE + "test_holdings_that_move_without_a_fill_are_told_until_a_person_accepts_them",
+            RECONCILE + "test_all_of_it_is_reconciled_at_the_start_and_every_so_often",
             EXPOSURE + "test_an_order_that_may_still_fill_keeps_what_was_set_aside",
         ),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from services.risk.core.measured import Measured
+from services.risk.core.findings import Measured
 from shared.contract.base import normal_symbol
 from shared.contract.risk import Permission, RiskCheck
 

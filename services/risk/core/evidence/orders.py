@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.risk.core.proofs.proof import EXPOSURE, FLOW, GATES, KINDS, LIMITS, PRICES, RULES, SERVICE, Proof
+from services.risk.core.evidence.proof import EXPOSURE, FLOW, GATES, KINDS, LIMITS, PRICES, RULES, SERVICE, Proof
 
 ORDERS = (
     Proof(
@@ -80,16 +80,24 @@ ORDERS = (
     ),
     Proof(
         "R06",
-        "A price may not lie too far beyond the far touch, nor too far behind the near one.",
-        ("RISK_COLLAR_AGGRESSIVE", "RISK_COLLAR_PASSIVE", "RISK_POST_ONLY"),
+        "A price may not lie too far beyond the far touch or behind the near one; whoever insists is disabled.",
+        ("RISK_COLLAR_AGGRESSIVE", "RISK_COLLAR_PASSIVE", "RISK_POST_ONLY", "RISK_COLLAR_REPEATED"),
         ("RTS 6 Art. 15(1)(a)", "RTS 7 Art. 20", "FIA price tolerance"),
-        ("collar_aggressive_fraction_max", "collar_passive_fraction_max"),
+        (
+            "collar_aggressive_fraction_max",
+            "collar_passive_fraction_max",
+            "collar_hits_max",
+            "collar_hits_window_s",
+        ),
         (
             PRICES + "test_a_price_may_lie_only_so_far_beyond_the_far_touch",
             PRICES + "test_a_price_may_lie_only_so_far_behind_the_near_touch",
             PRICES + "test_where_one_side_of_the_market_is_missing_the_other_is_the_collars_touch",
             PRICES + "test_a_stop_with_a_limit_is_held_to_its_stop_and_may_wait_anywhere",
             PRICES + "test_a_post_only_order_that_would_trade_at_once_is_denied",
+            PRICES + "test_a_post_only_order_that_would_trade_at_once_is_denied_even_if_it_only_reduces",
+            PRICES + "test_prices_beyond_the_collar_disable_the_strategy_until_a_person_enables_it",
+            SERVICE + "test_who_is_disabled_for_prices_that_are_off_stays_so_after_a_restart",
         ),
     ),
     Proof(
@@ -170,10 +178,18 @@ ORDERS = (
     ),
     Proof(
         "R21",
-        "What an algorithm may do is what its strategy's limits say: child size, share of volume, price, rate, loss.",
+        "An order states no parameters of an algorithm, so none are checked. What it sends is, order by order, by the "
+        "limits of its strategy: child size, share of a day's volume, price, rate, repetition, loss.",
         (),
         ("RTS 6 Art. 15(1)(c)", "RTS 6 Art. 15(4)", "RTS 6 Art. 15(5)"),
-        ("order_quantity_max", "order_volume_fraction_max", "collar_aggressive_fraction_max", "messages_per_s_max"),
+        (
+            "order_quantity_max",
+            "order_volume_fraction_max",
+            "collar_aggressive_fraction_max",
+            "messages_per_s_max",
+            "executions_max",
+            "loss_max",
+        ),
         (
             LIMITS + "test_the_most_restrictive_scope_wins",
             LIMITS + "test_a_strategy_is_held_to_its_own_share_of_what_accounts_hold",

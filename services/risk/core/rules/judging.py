@@ -5,11 +5,12 @@
     R01 RISK_BAD_NUMBER        NaN, infinite, zero, negative: before any comparison
     R02 RISK_UNKNOWN_SYMBOL    not listed; RISK_SESSION_CLOSED, RISK_EXPIRED                   SEC 15c3-5 (c)(2)(i)
     R04 RISK_PRICE_TICK, RISK_LOT, RISK_QUANTITY_RANGE, RISK_NOTIONAL_MIN
+    R06 RISK_POST_ONLY         would take liquidity
     R03 RISK_SYMBOL_BLOCKED, RISK_NOT_PERMITTED, RISK_SHORT_NOT_PERMITTED                      15c3-5 (c)(2)(ii)(iii)
     R20 RISK_UNHEALTHY         what is known may be old                                        RTS 6 Art. 16, 17
     R00 RISK_NO_LIMITS         nothing in reach has limits: an unset limit is 0, not infinity
     R05 RISK_STALE_REFERENCE   no quote, an old or crossed one, a feed that is not LIVE; RISK_REFERENCE_DIVERGES
-    R06 RISK_COLLAR_AGGRESSIVE, RISK_COLLAR_PASSIVE, RISK_POST_ONLY                            RTS 6 Art. 15(1)(a)
+    R06 RISK_COLLAR_AGGRESSIVE, RISK_COLLAR_PASSIVE; RISK_COLLAR_REPEATED over a period        RTS 6 Art. 15(1)(a)
     R07 RISK_ORDER_QUANTITY, RISK_ORDER_NOTIONAL, RISK_ORDER_VOLUME                            Art. 15(1)(b)(c)
     R08 RISK_POSITION_LIMIT    worst-case position                                             Art. 15(4)
     R09 RISK_GROSS_EXPOSURE, RISK_NET_EXPOSURE, RISK_CONCENTRATION, RISK_LEVERAGE              Art. 15(4)
@@ -21,19 +22,19 @@
     R22 RISK_TOO_SLOW          a decision over its time budget is a denial
 
 The first failing rule in this order names the verdict; every rule that can be evaluated is listed. An order over soft
-limits alone is PEND (R23). One that only reduces passes everything but the kill, HALTED, bad form, a repetition of
-another order, and a trade with itself: what else fails is a WARN.
+limits alone is PEND (R23). One that only reduces passes everything but the kill, HALTED, bad form, a post_only that
+takes, the repetition of another order, and a trade with itself: what else fails is a WARN.
 """
 
 from __future__ import annotations
 
-from services.risk.core.book import Line
 from services.risk.core.controls import Controls
+from services.risk.core.exposure.book import Line
 from services.risk.core.findings import Findings, text
-from services.risk.core.gates import Gates
-from services.risk.core.limits import Allowance, Level
+from services.risk.core.limits.allowance import Allowance, Level
 from services.risk.core.rules import hygiene, money, prices, sizes
 from services.risk.core.rules.case import Case
+from services.risk.core.switches.gates import Gates
 from shared.contract.judgement import Judgement
 from shared.contract.risk import RiskCheck, TradingState
 
@@ -49,9 +50,10 @@ def judge(case: Case, controls: Controls) -> Judgement:
     case.weigh()
     _reducing(case, controls)
     hygiene.form(case)
+    prices.post_only(case)
     findings.lenient = findings.exits = case.reduces
     _allowed(case, controls)
-    prices.health(case)
+    _well(case)
     if case.form is not None and sizes.limits(case):
         _measured(case)
     else:
@@ -113,6 +115,16 @@ def _allowed(case: Case, controls: Controls) -> None:
         findings.take(controls.gates.look(check))
     permitted = controls.permissions.look(check, lambda: case.more > case.line.reducible)
     findings.take(permitted)
+
+
+def _well(case: Case) -> None:
+    """R20: no new risk while what is known may be old."""
+    if not case.unwell:
+        case.findings.words.append(case.allowance.well)
+        return
+    case.findings.fail(
+        "R20", "RISK_UNHEALTHY", case.unwell, "well", "risk", f"risk takes no new risk on: {case.unwell}"
+    )
 
 
 def _measured(case: Case) -> None:

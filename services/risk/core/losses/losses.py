@@ -11,46 +11,20 @@ whatever day it is, and also after a restart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
-from services.risk.core.alerts import Alerts, Change, person
-from services.risk.core.baseline import Baseline, Mark, opened, renewed
-from services.risk.core.findings import text
-from services.risk.core.gates import ACTIVE, Standing, strictest
-from services.risk.core.kills import own_names
-from services.risk.core.measured import Measured
-from services.risk.core.reach import OVER, UNSET, Bound, Reach, bounds
-from services.risk.core.windows import DAY_NS, NS
+from services.risk.core.conduct.windows import DAY_NS
+from services.risk.core.findings import Measured, text
+from services.risk.core.limits.bounds import NS, OVER, Bound, LossLimits
+from services.risk.core.losses.baseline import Baseline, Mark, opened, renewed
+from services.risk.core.switches.alerts import Alerts, Change, person
+from services.risk.core.switches.gates import ACTIVE, Standing, strictest
+from services.risk.core.switches.kills import own_names
 from shared.contract import keys
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.risk import Limits, TradingState
 
 ZERO = Decimal(0)
-MEASURED_KINDS = ("firm", "account", "strategy")
-
-
-@dataclass(frozen=True, slots=True)
-class LossLimits:
-    """The loss limits in reach of an order. Profit is known of firm, accounts and strategies, so only theirs count.
-
-    What none of them sets is 0, save for the week's. Make one per reach and keep it for as long as the limits stand.
-    """
-
-    scopes: tuple[str, ...]
-    losses: tuple[Bound, ...]
-    drawdowns: tuple[Bound, ...]
-    weeks: tuple[Bound, ...]
-
-    @classmethod
-    def of(cls, reach: Reach) -> LossLimits:
-        known = [(scope, limits) for scope, limits in reach if measured(scope)]
-        return cls(
-            scopes=tuple(scope for scope, _ in known),
-            losses=bounds((scope, limits.loss_max) for scope, limits in known) or (UNSET,),
-            drawdowns=bounds((scope, limits.drawdown_max) for scope, limits in known) or (UNSET,),
-            weeks=bounds((scope, limits.week_loss_max) for scope, limits in known),
-        )
 
 
 class Losses:
@@ -203,11 +177,6 @@ class Losses:
     def show(self) -> list[Baseline]:
         """Every scope as it stands."""
         return [self._marks[scope].saved() for scope in sorted(self._marks)]
-
-
-def measured(scope: str) -> bool:
-    """Whether profit is known of this scope: `firm`, `account.x`, `strategy.y`, and no part of them."""
-    return scope.split(".", 1)[0] in MEASURED_KINDS and scope.count(".") <= 1
 
 
 def utc_day(now_ns: int) -> int:

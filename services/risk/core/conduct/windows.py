@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from services.risk.core.reach import Bound
+from services.risk.core.limits.bounds import NS, Rate
 
-NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class Rate(NamedTuple):
-    """A rate that a scope allows: what its bucket holds, and how long a token takes to come back."""
-
-    scope: str
-    room: int
-    step_ns: int
-    words: str
-
-    @classmethod
-    def of(cls, bound: Bound) -> Rate:
-        """A bucket holds one second's worth, or one message where the rate is below one a second."""
-        if bound.most <= 0:
-            return cls(bound.scope, 0, NS, bound.words)
-        return cls(bound.scope, max(int(bound.most), 1), max(int(NS / bound.most), 1), bound.words)
 
 
 class Buckets:
@@ -82,11 +65,47 @@ class Recent(Generic[K, V]):
         return len(self._seen)
 
 
+class Occurrences(Generic[K]):
+    """What happened within a window, by kind; the same order counts once for a kind."""
+
+    def __init__(self, window_s: float) -> None:
+        self.window_s = window_s
+        self._orders: dict[K, Recent[str, bool]] = {}
+
+    def add(self, kind: K, order_id: str, now_ns: int) -> int:
+        """How many there are with this one."""
+        recent = self._orders.get(kind)
+        if recent is None:
+            recent = self._orders[kind] = Recent(self.window_s)
+        if recent.get(order_id, now_ns) is None:
+            recent.put(order_id, True, now_ns)
+        return len(recent)
+
+    def count(self, kind: K, now_ns: int) -> int:
+        recent = self._orders.get(kind)
+        if recent is None:
+            return 0
+        recent.sweep(now_ns)
+        return len(recent)
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def forget(self, kind: K) -> None:
+        self._orders.pop(kind, None)
+
+    def sweep(self, now_ns: int) -> None:
+        for kind in list(self._orders):
+            if not self.count(kind, now_ns):
+                del self._orders[kind]
+
+
 class OrdersPerTrade:
     """Messages and trades of the day, per account and symbol."""
 
     def __init__(self) -> None:
         self._days: dict[tuple[str, str], list[int]] = {}
+        self.changed = False
 
     def of(self, account: str, symbol: str, day: int) -> tuple[int, int]:
         counted = self._days.get((account, symbol))
@@ -99,6 +118,7 @@ class OrdersPerTrade:
         self._on(account, symbol, day)[2] += 1
 
     def _on(self, account: str, symbol: str, day: int) -> list[int]:
+        self.changed = True
         counted = self._days.get((account, symbol))
         if counted is None or counted[0] != day:
             counted = self._days[account, symbol] = [day, 0, 0]

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
-from services.risk.core.alerts import Alerts, Change
-from services.risk.core.measured import Measured
-from services.risk.core.reach import OVER, UNSET, Bound, Reach, bounds, tightest
-from services.risk.core.repetition import Disabled, Repetition
-from services.risk.core.windows import DAY_NS, NS, Buckets, OrdersPerTrade, Rate, Recent
+from services.risk.core.conduct.repetition import Disabled, Repetition
+from services.risk.core.conduct.windows import DAY_NS, Buckets, OrdersPerTrade, Recent
+from services.risk.core.findings import Measured
+from services.risk.core.limits.bounds import NS, OVER, FlowLimits, Rate
+from services.risk.core.switches.alerts import Alerts, Change
 from shared.contract.base import Message
 from shared.contract.orders import OrderEvent
 from shared.contract.risk import RiskCheck
@@ -27,39 +26,19 @@ TELL_AGAIN_NS = 60 * NS
 
 
 @dataclass(frozen=True, slots=True)
-class FlowLimits:
-    """The limits of flow in reach of an order; what no scope sets is 0.
-
-    A message rate is measured in each scope that sets one, at the order's venue; of the others the tightest counts.
-    Make one per reach and keep it for as long as the limits stand.
-    """
-
-    messages: tuple[Rate, ...]
-    cancels: tuple[Rate, ...]
-    orders_per_trade: Bound
-    executions: Bound
-
-    @classmethod
-    def of(cls, reach: Reach) -> FlowLimits:
-        return cls(
-            messages=_rates((scope, limits.messages_per_s_max) for scope, limits in reach),
-            cancels=_rates((scope, limits.cancels_per_s_max) for scope, limits in reach),
-            orders_per_trade=tightest((scope, limits.orders_per_trade_max) for scope, limits in reach),
-            executions=tightest((scope, limits.executions_max) for scope, limits in reach),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class FlowSettings:
     """duplicate_window_s: for so long the same order may not be sent again; 0: it may.
 
     orders_per_trade_grace: so many messages of a day go by before the ratio counts.
     executions_window_s: for so long executions of one kind are counted together.
+    collar_hits_max, collar_hits_window_s: so many prices beyond the collar within so long disable; 0: they do not.
     """
 
     duplicate_window_s: float = 1.0
     orders_per_trade_grace: int = 100
     executions_window_s: float = 60.0
+    collar_hits_max: int = 0
+    collar_hits_window_s: float = 60.0
 
 
 class Counts(Message):
@@ -85,7 +64,9 @@ class Flow:
         self._told_ns: dict[tuple[str, str], int] = {}
         self._orders_per_trade = OrdersPerTrade()
         self._sent: Recent[Intent, str] = Recent(settings.duplicate_window_s)
-        self._repetition = Repetition(settings.executions_window_s, alerts)
+        self._repetition = Repetition(
+            alerts, settings.executions_window_s, settings.collar_hits_max, settings.collar_hits_window_s
+        )
 
     def look(self, check: RiskCheck, limits: FlowLimits, now_ns: int) -> list[Measured]:
         """R12, R13, R14 and R15 of one submit or replace."""
@@ -138,6 +119,10 @@ class Flow:
         self._orders_per_trade.trade(order.account, order.symbol, self._day_of(order.symbol, now_ns))
         return self._repetition.executed(owner(order.account, order.strategy), order, limits.executions, now_ns)
 
+    def collared(self, check: RiskCheck, now_ns: int) -> Change | None:
+        """A price lay beyond its collar; too often, and the strategy (or account) is disabled in the symbol."""
+        return self._repetition.collared(owner(check.account, check.strategy), check, now_ns)
+
     def enable(self, scope: str, symbol: str, actor: str, reason: str, now_ns: int) -> Change:
         """A named person lets a disabled strategy or account go on (`scope`: `strategy.x`, `account.y`)."""
         return self._repetition.enable(scope, symbol, actor, reason, now_ns)
@@ -146,13 +131,14 @@ class Flow:
         return self._repetition.disabled()
 
     def restore(self, disabled: Iterable[Disabled], counts: Counts | None) -> None:
-        """After a restart: what stands under disabled:*, and the last `counts()`."""
+        """After a restart: what stands under disabled:*, and the counts that were kept last."""
         self._repetition.restore(disabled)
         self._orders_per_trade.restore(counts.counts if counts else ())
 
-    def counts(self) -> Counts:
-        """To be kept every few seconds: the day's ratio is measured from where it was."""
-        return Counts(counts=tuple(self._orders_per_trade.all()))
+    def unsaved(self) -> Counts | None:
+        """To be kept every few seconds: the day's ratio is measured from where it was. None: nothing was counted."""
+        counted, self._orders_per_trade.changed = self._orders_per_trade.changed, False
+        return Counts(counts=tuple(self._orders_per_trade.all())) if counted else None
 
     def sweep(self, now_ns: int) -> None:
         """Forget what no longer matters; every ten seconds or so."""
@@ -200,10 +186,6 @@ class Flow:
             return Measured("R14", "RISK_DUPLICATE", True, "none", window, check.account)
         reason = f"order {same} wants the same and was sent less than {window} ago"
         return Measured("R14", "RISK_DUPLICATE", False, same, window, check.account, reason)
-
-
-def _rates(given: Iterable[tuple[str, Decimal | None]]) -> tuple[Rate, ...]:
-    return tuple(Rate.of(bound) for bound in bounds(given) or (UNSET,))
 
 
 def utc_day(_symbol: str, now_ns: int) -> int:

@@ -1,0 +1,1 @@
+"""The map from rule to clause to test."""

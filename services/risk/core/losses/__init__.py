@@ -1,0 +1,1 @@
+"""What firm, accounts and strategies have lost, and what they are stopped for."""

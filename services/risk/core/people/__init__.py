@@ -1,0 +1,1 @@
+"""What people see, and the doors through which they decide."""
