@@ -78,7 +78,8 @@ class Life:
             self._log.error("failed", exc_info=error)
         else:
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-            self.state = ServiceState.DRAINING
+            if self.state is not ServiceState.FAILED:
+                self.state = ServiceState.DRAINING
         starting.cancel()
         server.should_exit = True
         try:
@@ -160,7 +161,14 @@ class Life:
                 self._recovering = trouble
                 self._meter.count("recoveries")
                 self._log.warning("recovering", detail=trouble)
-                await self._recover()
+                try:
+                    await self._recover()
+                except Exception:
+                    # Nobody can say what state this is in; whoever started the process is to start it anew.
+                    self._log.exception("failed")
+                    self.state = ServiceState.FAILED
+                    self._stop.set()
+                    return
                 self._log.info("recovered")
             await asyncio.sleep(0.05)
 

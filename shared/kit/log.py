@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from contextvars import ContextVar
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -28,6 +30,19 @@ def _without_secrets(_logger: object, _method: str, event: EventDict) -> EventDi
     return event
 
 
+class _Patient:
+    """Standard output that forgives a full disk: what cannot be written is lost, and nothing else is."""
+
+    def write(self, words: str) -> int:
+        with contextlib.suppress(OSError):
+            return sys.stdout.write(words)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+
+
 def open_log(service: str, level: str) -> FilteringBoundLogger:
     """The process's log on standard output; libraries' own records go the same way."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -42,7 +57,7 @@ def open_log(service: str, level: str) -> FilteringBoundLogger:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Patient())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(

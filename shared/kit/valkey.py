@@ -191,5 +191,6 @@ class ValkeyStore:
     async def _ask(self, asked: Awaitable[T] | Any) -> T:
         try:
             return await asked
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            # RuntimeError is how uvloop speaks of a connection that was reset.
             raise Unavailable(f"Valkey is away: {error!r}"[:300]) from error

@@ -57,9 +57,11 @@ class Client:
         trades: Sequence[Trade],
         seed: str,
         *,
+        name: str = "",
         hands: int = 6,
         mix: Mix | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        venue: str = "paper",
+        path: str = "",
     ) -> None:
         self.asked: list[Asked] = []
         self.acknowledged = 0
@@ -69,7 +71,10 @@ class Client:
         self._accounts = accounts
         self._trades = trades
         self._mix = mix or Mix()
-        self._clock = clock
+        self._name = name
+        self._venue = venue
+        self._path = path
+        self._clock: Callable[[], int] = time.time_ns
         self._stopping = False
         self._hands = [asyncio.create_task(self._trade(Random(f"{seed}/{hand}"), hand)) for hand in range(hands)]
 
@@ -95,8 +100,7 @@ class Client:
         try:
             while not self._stopping:
                 n += 1
-                asked = self._next(rng, f"h{hand}-{n}", n * 7 + hand)
-                self.asked.append(asked)
+                asked = self.next(rng, f"{self._name}h{hand}-{n}", n * 7 + hand)
                 await self.insist(line, asked)
                 if asked.acknowledged and asked.body["order_type"] == "LIMIT" and rng.random() < self._mix.cancelled:
                     resting.append(asked)
@@ -107,7 +111,8 @@ class Client:
         finally:
             line.close()
 
-    def _next(self, rng: Random, client_order_id: str, n: int) -> Asked:
+    def next(self, rng: Random, client_order_id: str, n: int) -> Asked:
+        """An order to be sent, entered in the journal."""
         account, drawn = rng.choice(self._accounts), rng.random()
         rests = drawn < self._mix.far + self._mix.near
         near = rests and drawn >= self._mix.far
@@ -118,31 +123,38 @@ class Client:
         words |= {"order_type": "MARKET", "quantity": str(trade.quantity(rng, n))}
         if strategy := rng.choice(STRATEGIES):
             words["strategy"] = strategy
+        if self._venue != "paper":
+            words["venue"] = self._venue
         if rests:
             away = rng.uniform(0, 0.0005) if near else rng.uniform(0.03, 0.05)
             price = trade.limit(-away if side == "BUY" else away)
             words |= {"order_type": "LIMIT", "price": str(price), "time_in_force": rng.choice(("GTC", "DAY"))}
-        return Asked(account, client_order_id, words, digest(words))
+        self.asked.append(Asked(account, client_order_id, words, digest(words)))
+        return self.asked[-1]
 
     async def insist(self, line: Line, asked: Asked) -> None:
         """The same order under the same id until the answer is an answer."""
-        body = json.dumps(asked.body).encode()
-        while True:
-            answer = await self._attempt(line, asked.attempts, "POST", "/orders", body)
-            if answer is not None and answer.status == 200:
-                asked.answers.append(answer.words)
-                self.acknowledged += 1
-                self.first_sent_ns = max(self.first_sent_ns, asked.attempts[0].sent_ns)
-                return
-            if answer is not None and answer.status not in (429, 503):
-                # Denied, which is committed as well, or something that I12 will say.
-                asked.denial = answer.words if answer.status == 422 and "order_id" in answer.words else None
-                return
+        while not await self.once(line, asked):
             await asyncio.sleep(AGAIN_S)
+
+    async def once(self, line: Line, asked: Asked) -> bool:
+        """Ask for the order; whether the answer is one, and not that it may be asked for later."""
+        body = json.dumps(asked.body).encode()
+        answer = await self._attempt(line, asked.attempts, "POST", f"{self._path}/orders", body)
+        if answer is None or answer.status in (429, 503):
+            return False
+        if answer.status == 200:
+            asked.answers.append(answer.words)
+            self.acknowledged += 1
+            self.first_sent_ns = max(self.first_sent_ns, asked.attempts[0].sent_ns)
+        elif answer.status == 422 and "order_id" in answer.words:
+            # Denied, which is committed as well. Anything else I12 will say.
+            asked.denial = answer.words
+        return True
 
     async def cancel(self, line: Line, asked: Asked) -> None:
         """Ask for the end of an order until that is answered."""
-        path = f"/orders/{asked.answers[0]['order_id']}"
+        path = f"{self._path}/orders/{asked.answers[0]['order_id']}"
         while True:
             answer = await self._attempt(line, asked.cancel, "DELETE", path)
             if answer is not None and answer.status not in (429, 503):

@@ -138,7 +138,8 @@ class Evidence:
 
     venue: dict[str, AtVenue] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
-    """The venue's own record."""
+    venue_forgets: bool = False
+    """The venue's own record, and whether it has none of what it refused."""
 
     tape_fills: list[Words] | None = None
     tape_orders: list[Words] | None = None

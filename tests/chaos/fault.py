@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ class Fault:
 
     id: str
     title: str
-    loops: dict[Profile, int]
+    loops: Mapping[Profile, int]
     play: Callable[[Scene, str], Awaitable[None]]
     victims: tuple[str, ...] = ("",)
     stage: str = "plain"

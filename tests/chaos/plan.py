@@ -8,7 +8,7 @@ from random import Random
 
 from tests.chaos.fault import Fault, Profile
 
-SEPARATELY_MAX = 60
+SEPARATELY_MAX = 80
 """So many loops are played on one suite before it is replaced by a fresh one."""
 
 

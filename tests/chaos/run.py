@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,10 @@ async def run(loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], st
             say(f"{act[0].fault.id:<4} not played: {reason}")
             played += [Played(loop, skipped=True) for loop in act]
             continue
+        except (AssertionError, OSError) as error:
+            what = f"the suite could not be set up: {error}"
+            say(what)
+            done = [Played(act[0], found=[Violation("I13", what)])]
         played += done
         if left := act[sum(one.loop is not None for one in done) :]:
             waiting.insert(0, left)
@@ -84,6 +89,8 @@ async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
             await loop.fault.play(scene, loop.victim)
     except (AssertionError, TimeoutError) as error:
         scene.found.append(Violation("I13", f"it never came to an end: {error!r}"))
+    except Exception:
+        scene.found.append(Violation("-", f"the harness itself failed:\n{traceback.format_exc()}"))
     stage.sample()
     asked += scene.asked
     return Played(

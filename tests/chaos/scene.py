@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.chaos.client import Client, Mix
-from tests.chaos.evidence import Asked, AtVenue, Evidence, Execution, Killed, Violation
+from tests.chaos.evidence import Asked, Evidence, Killed, Violation
 from tests.chaos.invariants import violations
 from tests.chaos.invariants.bounds import Recovery, i12_answers_are_orderly, i13_recovered_in_time
-from tests.chaos.stage import BOUNDS, Stage
+from tests.chaos.invariants.orders import OVER
+from tests.chaos.stage import BOUNDS, Outside, Stage
 from tests.chaos.waiting import Late, moment, until
 
 FLOW = 20
 REST_S = 30.0
+AT_FRONT = 0.2
+"""The share of the loops whose client comes in by the front door."""
 
 
 @dataclass
@@ -35,19 +38,31 @@ class Scene:
     found: list[Violation] = field(default_factory=list)
     tally: dict[str, int] = field(default_factory=dict)
     """What else was done, for the summary."""
-    venue: dict[str, AtVenue] | None = None
-    executions: list[Execution] | None = None
+    outside: Outside | None = None
     """The record of a venue that is not the suite's own."""
 
     @property
-    def accounts(self) -> tuple[str, str]:
-        return f"{self.name}-a", f"{self.name}-b"
+    def accounts(self) -> tuple[str, ...]:
+        return self.stage.accounts or (f"{self.name}-a", f"{self.name}-b")
 
     @asynccontextmanager
-    async def load(self, *, mix: Mix | None = None, hands: int | None = None) -> AsyncGenerator[Client]:
+    async def load(
+        self, *, mix: Mix | None = None, hands: int | None = None, venue: str = "paper"
+    ) -> AsyncGenerator[Client]:
         """Orders flow inside; afterwards each of them has been answered."""
         hands = hands or self.rng.randrange(3, 9)
-        client = Client(self.stage.port("oms"), self.accounts, self.stage.trades, self.seed, hands=hands, mix=mix)
+        at_front = self.rng.random() < AT_FRONT
+        client = Client(
+            self.stage.port("orchestrator" if at_front else "oms"),
+            self.accounts,
+            self.stage.trades,
+            self.seed,
+            name=self.name,
+            hands=hands,
+            mix=mix,
+            venue=venue,
+            path="/api/oms" if at_front else "",
+        )
         self.asked = client.asked
         async with client:
             await self.flowing(client)
@@ -90,14 +105,22 @@ class Scene:
 
         def look() -> bool:
             nonlocal evidence
-            evidence = self.stage.records.read(self.name and f"{self.name}-", tape=tape)
+            names = self.stage.accounts[0] if self.stage.accounts else self.name and f"{self.name}-"
+            evidence = self.stage.records.read(names, tape=tape)
             evidence.asked, evidence.bounds, evidence.killed = self.asked, BOUNDS, self.killed
-            evidence.venue = evidence.venue if self.venue is None else self.venue
-            evidence.executions = evidence.executions if self.executions is None else self.executions
-            return not evidence.unsaid and not any(one.invariant not in apart for one in violations(evidence))
+            if outside := self.outside or self.stage.outside:
+                evidence.venue, evidence.executions = outside()
+                evidence.venue_forgets = True
+            return not _under_way(evidence) and not any(one.invariant not in apart for one in violations(evidence))
 
         try:
             await until(look, "the records to agree", REST_S)
         except Late:
             self.found += [Violation("I10", f"{evidence.unsaid} words still unsaid")] * bool(evidence.unsaid)
         return evidence
+
+
+def _under_way(evidence: Evidence) -> bool:
+    """Whether words are unsaid, or an order that does not rest has not come to its end."""
+    moving = (order for order in evidence.orders.values() if order["order_type"] == "MARKET")
+    return bool(evidence.unsaid) or any(order["status"] not in OVER for order in moving)

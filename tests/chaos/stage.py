@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -15,14 +15,15 @@ import psutil
 import yaml
 
 from shared.cli import state
-from shared.contract.roster import NATS_PORT, ROSTER, VALKEY_PORT
+from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
 from tests.chaos.client import Trade
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import AtVenue, Bound, Execution
 from tests.chaos.invariants.bounds import Sample
 from tests.chaos.line import Unanswered, get
 from tests.chaos.records import Records
 from tests.chaos.waiting import until
-from tests.journeys.rig import CHECKOUT, Suite
+from tests.journeys.rig import CHECKOUT, Suite, free_offset
+from tests.servers import is_open
 
 SERVICES = tuple(entry.name for entry in ROSTER)
 SERVERS = ("nats", "valkey")
@@ -38,17 +39,30 @@ BOUNDS = {
 SMALLEST = {"BTCUSDT": ("0.01", "0.00001"), "ETHUSDT": ("0.05", "0.0001"), "SOLUSDT": ("1", "0.001")}
 
 
+Outside = Callable[[], tuple[dict[str, AtVenue], list[Execution]]]
+"""The record of a venue outside the suite."""
+
+
+WAITS = {"LIVE_GATEWAY_MARKET_WAIT_S": "1"}
+"""A market order that finds nobody to trade with is over sooner than usual, so that a loop comes to rest."""
+
+
 class Stage:
     """One suite in its own folder and on its own ports."""
 
     names: tuple[str, ...] = SERVICES
     """The services that have to be ready."""
 
+    accounts: tuple[str, ...] = ()
+    """The accounts of every loop; each has its own when there are none."""
+
+    outside: Outside | None = None
+
     def __init__(self, var: Path, environment: Mapping[str, str] | None = None, *, valkey_port: int = 0) -> None:
         self.var = var
         config = var / "config"
         write_config(config)
-        self.suite = Suite(var, {"TRADE2026_CONFIG": str(config), **(environment or {})})
+        self.suite = Suite(var, {"TRADE2026_CONFIG": str(config), **WAITS, **(environment or {})}, _offset())
         self.offset = self.suite.offset
         self.records = Records(valkey_port or VALKEY_PORT + self.offset, var / "tape" / "tape.db")
         self.samples: list[Sample] = []
@@ -103,9 +117,9 @@ class Stage:
 
     def kill_all(self, rng: Random) -> None:
         """Everything at once, the supervisor too, in any order."""
-        pids = [
-            self.pid(name) for name in ("supervisor", *SERVERS, *SERVICES) if name == "supervisor" or self.row(name)
-        ]
+        running = state.read(self.var / "run")
+        assert running is not None, "nothing ever ran"
+        pids = [running.pid, *(row.pid for row in running.services if row.pid is not None)]
         rng.shuffle(pids)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -133,7 +147,10 @@ class Stage:
         return True
 
     async def down(self) -> None:
+        """At once: what has been broken this often need not be ended in order."""
         self.records.close()
+        with contextlib.suppress(AssertionError, OSError):
+            self.kill_all(Random(0))
         await asyncio.to_thread(self.suite.down)
 
     def sample(self) -> None:
@@ -144,6 +161,13 @@ class Stage:
                 with contextlib.suppress(psutil.Error):
                     process = psutil.Process(row.pid)
                     self.samples.append(Sample(name, process.memory_info().rss, process.num_fds()))
+
+
+def _offset() -> int:
+    """One at which NATS's monitor has a free port, too."""
+    while is_open(NATS_MONITOR_PORT + (offset := free_offset())):
+        pass
+    return offset
 
 
 def write_config(config: Path) -> None:

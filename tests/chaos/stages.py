@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psutil
 
 from shared.contract.roster import NATS_MONITOR_PORT
+from tests.chaos.binance import dealing
 from tests.chaos.line import Unanswered, get
 from tests.chaos.proxy import Cut, Proxy
-from tests.chaos.stage import SERVERS, SERVICES, Stage
+from tests.chaos.stage import SERVICES, Stage
 from tests.servers import nats_server, valkey_server
 
 DISK_MIB = 96
+BALLAST = "ballast"
 
 
 class NotPlayed(Exception):
@@ -85,19 +87,21 @@ async def divided(var: Path) -> AsyncGenerator[Stage]:
 
 
 class Cramped(Stage):
-    """A suite whose state lies on small disks of its own: one for NATS, one for Valkey."""
+    """A suite whose state lies on small disks of its own: one for NATS, one for Valkey, one for all the rest."""
 
-    def fill(self, server: str) -> None:
-        """Take up what is left of a server's disk, to the last byte."""
-        with self._ballast(server).open("wb", buffering=0) as ballast:
-            for size in (1 << 20, 1 << 12, 1):
-                with contextlib.suppress(OSError):
-                    while True:
-                        ballast.write(b"0" * size)
+    def fill(self, disks: Collection[str]) -> None:
+        """Take up what is left of these, to the last byte."""
+        for disk in disks:
+            with (self.var / disk / BALLAST).open("wb", buffering=0) as ballast:
+                for size in (1 << 20, 1 << 12, 1):
+                    with contextlib.suppress(OSError):
+                        while True:
+                            ballast.write(b"0" * size)
 
-    def free(self, server: str) -> None:
+    def free(self, disks: Collection[str]) -> None:
         """Give it back."""
-        self._ballast(server).unlink()
+        for disk in disks:
+            (self.var / disk / BALLAST).unlink()
 
     async def stores(self) -> bool:
         """Whether NATS takes messages for every stream."""
@@ -107,33 +111,31 @@ class Cramped(Stage):
             return False
         return True
 
-    def _ballast(self, server: str) -> Path:
-        return self.var / server / "ballast"
+
+@contextmanager
+def _disk(folder: Path) -> Generator[None]:
+    """A small one of its own; NotPlayed where nobody may mount."""
+    folder.mkdir(exist_ok=True)
+    size = f"size={DISK_MIB}m"
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], capture_output=True, text=True)
+    if made.returncode:
+        raise NotPlayed(f"no small disk can be mounted here: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=False)
 
 
 @asynccontextmanager
 async def cramped(var: Path) -> AsyncGenerator[Stage]:
-    """On tmpfs, which takes the right to mount; NotPlayed without it."""
-    disks = [var / server for server in SERVERS]
-    mounted: list[Path] = []
-    try:
-        for disk in disks:
-            disk.mkdir()
-            made = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", disk], capture_output=True, text=True
-            )
-            if made.returncode:
-                raise NotPlayed(f"no small disk can be mounted here: {made.stderr.strip()}")
-            mounted.append(disk)
+    """On tmpfs, which takes the right to mount."""
+    with _disk(var), _disk(var / "nats"), _disk(var / "valkey"):
         stage = Cramped(var)
         try:
             await stage.up()
             yield stage
         finally:
             await stage.down()
-    finally:
-        for disk in mounted:
-            subprocess.run(["umount", "--lazy", disk], check=False)
 
 
 class Unattended(Stage):
@@ -151,8 +153,6 @@ async def unattended(var: Path) -> AsyncGenerator[Stage]:
         stage.signal("live-gateway", signal.SIGSTOP)
         yield stage
     finally:
-        with contextlib.suppress(AssertionError, OSError):
-            stage.signal("live-gateway")
         await stage.down()
 
 
@@ -161,4 +161,5 @@ STAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Stage]]] = {
     "divided": divided,
     "cramped": cramped,
     "unattended": unattended,
+    "dealing": dealing,
 }

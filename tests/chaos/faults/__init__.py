@@ -13,7 +13,12 @@ from tests.chaos.faults.f08_partition import FAULT as F8
 from tests.chaos.faults.f10_disk_full import FAULT as F10
 from tests.chaos.faults.f12_duplicates import FAULT as F12
 from tests.chaos.faults.f13_out_of_order import FAULT as F13
+from tests.chaos.faults.f16_reversal import FAULT as F16
+from tests.chaos.faults.f17_venue_trouble import FAULT as F17
 from tests.chaos.faults.f19_kill_switch import FAULT as F19
 from tests.chaos.faults.f20_limit_race import FAULT as F20
+from tests.chaos.faults.f21_overload import FAULT as F21
 
-FAULTS: dict[str, Fault] = {fault.id: fault for fault in (F1, F2, F3, F4, F5, F7, F8, F10, F12, F13, F19, F20)}
+FAULTS: dict[str, Fault] = {
+    fault.id: fault for fault in (F1, F2, F3, F4, F5, F7, F8, F10, F12, F13, F16, F17, F19, F20, F21)
+}

@@ -10,4 +10,4 @@ async def play(scene: Scene, victim: str) -> None:
     await kill_under_load(scene, victim, allowed_s=3.0)
 
 
-FAULT = Fault("F4", "kill -9 of Valkey", {"pr": 5, "nightly": 40, "release": 200}, play, ("valkey",))
+FAULT = Fault("F4", "kill -9 of Valkey", {"pr": 3, "nightly": 40, "release": 200}, play, ("valkey",))

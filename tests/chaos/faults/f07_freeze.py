@@ -9,13 +9,15 @@ from tests.chaos.fault import Fault, settled_flow
 from tests.chaos.scene import Scene
 from tests.chaos.stage import SERVERS, SERVICES
 
+FROZEN_S = 1.5
+
 
 async def play(scene: Scene, victim: str) -> None:
     async with scene.load() as client:
         await scene.moment()
         pid = scene.stage.signal(victim, signal.SIGSTOP)
         try:
-            await scene.moment(2.0)
+            await scene.moment(FROZEN_S)
         finally:
             began_s = time.monotonic()
             scene.stage.signal(victim, signal.SIGCONT)

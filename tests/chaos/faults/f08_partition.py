@@ -20,6 +20,8 @@ VICTIMS = (
     "all from valkey",
 )
 
+CUT_S = 2.0
+
 
 async def play(scene: Scene, victim: str) -> None:
     stage = scene.stage
@@ -30,7 +32,7 @@ async def play(scene: Scene, victim: str) -> None:
         struck = stage.cut(server, scene.rng.choice(list(Cut)), service)
         assert struck, f"{service} has no connection to {server}; nothing is proven"
         try:
-            await scene.moment(2.5)
+            await scene.moment(CUT_S)
         finally:
             stage.heal()
         began_s = time.monotonic()

@@ -33,14 +33,14 @@ async def play(scene: Scene, _victim: str) -> None:
     finally:
         await wire.close()
     after = await scene.judged()
-    if _books(before) != _books(after):
-        scene.found.append(Violation("I3", "what was said again moved the books"))
+    if moved := [(then, now) for then, now in zip(_books(before), _books(after), strict=True) if then != now]:
+        scene.found.append(Violation("I3", "what was said again moved the books", tuple(moved)))
 
 
 def _books(evidence: Evidence) -> list[object]:
-    """Fills, positions and money, whatever order they were found in."""
-    fills = {fill["fill_id"]: fill for fill in evidence.fills}
-    return [fills, {(one["account"], one["symbol"]): one for one in evidence.positions}, evidence.balances]
+    """How many fills, and what they came to, whatever order it was found in."""
+    positions = sorted((one["account"], one["symbol"], one["quantity"]) for one in evidence.positions)
+    return [len(evidence.fills), positions, sorted((one["account"], one["cash"]) for one in evidence.balances.values())]
 
 
-FAULT = Fault("F12", "all reports again, 1-5 times", {"pr": 4, "nightly": 300, "release": 3000}, play)
+FAULT = Fault("F12", "all reports again, 1-5 times", {"pr": 3, "nightly": 300, "release": 3000}, play)

@@ -30,7 +30,7 @@ async def play(scene: Scene, victim: str) -> None:
         scene.tally["reports told out of order"] = venue.told
     finally:
         await wire.close()
-    scene.venue, scene.executions = venue.venue, venue.executions
+    scene.outside = lambda: (venue.venue, venue.executions)
     # A late fill may break a limit, and nobody here can help it: the order was over as far as anybody knew.
     await scene.judged(apart=("I6",))
 
@@ -38,7 +38,7 @@ async def play(scene: Scene, victim: str) -> None:
 FAULT = Fault(
     "F13",
     "reports in any order, 1-5 times",
-    {"pr": 2, "nightly": 100, "release": 1000},
+    {"pr": 1, "nightly": 100, "release": 1000},
     play,
     ("", "oms"),
     stage="unattended",

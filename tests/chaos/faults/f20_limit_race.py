@@ -53,4 +53,4 @@ def _order(account: str, n: int, price: str) -> Asked:
     return Asked(account, words["client_order_id"], words, digest(words))
 
 
-FAULT = Fault("F20", "a race for the last of a limit", {"pr": 3, "nightly": 300, "release": 3000}, play, VICTIMS)
+FAULT = Fault("F20", "a race for the last of a limit", {"pr": 2, "nightly": 300, "release": 3000}, play, VICTIMS)

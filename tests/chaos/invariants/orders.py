@@ -141,7 +141,8 @@ def _disagrees(order: Words, evidence: Evidence) -> str:
     if waits_here(order) or (there is None and _never_left(order, evidence)):
         return "" if there is None else "the venue has what never left"
     if there is None:
-        return "the venue does not know it"
+        refused = evidence.venue_forgets and status == "REJECTED" and not Decimal(order["filled_quantity"])
+        return "" if refused else "the venue does not know it"
     if there.cumulative != Decimal(order["filled_quantity"]):
         return "other fills"
     if status not in OVER | RESTS:
