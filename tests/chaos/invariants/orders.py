@@ -152,7 +152,7 @@ def _disagrees(order: Words, evidence: Evidence) -> str:
 
 def waits_here(order: Words) -> bool:
     """A stop, an exit or an order over a soft limit, which no venue knows yet."""
-    stopped = order["order_type"] in ("STOP", "STOP_LIMIT", "TRAILING_STOP") and not order.get("triggered_ns")
+    stopped = order["order_type"] in ("STOP", "STOP_LIMIT", "TRAILING_STOP")
     return order["status"] in ("NEW", "PENDING_RISK") or (stopped and order["status"] == "ACCEPTED")
 
 
