@@ -59,6 +59,8 @@ def normal_symbol(value: str) -> str:
     A dot is kept (`BRK.B`), because it names a share class and not a pair; it travels as `_`, since a dot divides
     the words of a subject.
     """
+    if value.isalnum() and value.isupper():
+        return value  # as nearly always
     return re.sub(r"[/\-:\s]", "", value.strip()).upper().replace(".", "_")
 
 

@@ -53,7 +53,9 @@ class Judgement(Verdict):
     def but(self, update: Mapping[str, object], *words: str) -> Self:
         """The same with some fields changed and some findings more."""
         joined = ",".join((self._findings, *words)) if words else self._findings
-        return self.of({**_ruling(self), **update}, joined, exits=self.exits)
+        fields = self.__dict__ | update
+        fields.pop("rules", None)
+        return self.of(fields, joined, exits=self.exits)
 
     def encode(self) -> bytes:
         fields = self.__dict__

@@ -181,6 +181,11 @@ def release(account: str, order_id: str) -> str:
     return f"release:{{{account}}}:{order_id}"
 
 
+def released(account: str, order_id: str) -> str:
+    """JSON of the release that an order was let through by, for good."""
+    return f"released:{{{account}}}:{order_id}"
+
+
 def baseline(scope: str) -> str:
     """JSON of what losses of a scope are measured from."""
     return f"baseline:{scope}"

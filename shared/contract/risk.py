@@ -30,6 +30,14 @@ class RuleResult(Message):
     outcome: Outcome
 
 
+ORDER_TYPES = ("LIMIT", "MARKET", "STOP", "STOP_LIMIT", "TRAILING_STOP")
+SIDES = ("BUY", "SELL")
+
+
+def _is_spelt(words: dict[str, Any]) -> bool:
+    return words.get("time_in_force") in ("GTC", "DAY", "IOC", "FOK", "GTD") and "type" not in words
+
+
 class RiskCheck(Message):
     """An order's intent. With `reserve` the worst case is set aside under `order_id` before the answer is given.
 
@@ -62,7 +70,10 @@ class RiskCheck(Message):
     def _forgiving_words(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        words: dict[str, Any] = dict(given)  # pyright: ignore[reportUnknownArgumentType]
+        words: dict[str, Any] = given  # pyright: ignore[reportUnknownVariableType]
+        if words.get("order_type") in ORDER_TYPES and words.get("side") in SIDES and _is_spelt(words):
+            return words
+        words = dict(words)
         if "type" in words:
             words.setdefault("order_type", words.pop("type"))
             words.pop("type", None)

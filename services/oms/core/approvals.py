@@ -46,6 +46,10 @@ class Committed(Protocol):
         """The orders of a group."""
         ...
 
+    async def note_release(self, release: Release) -> None:
+        """Keep who let an order through."""
+        ...
+
     async def beginning(self, order: Order) -> tuple[Order | None, Verdict | None]:
         """An order as it was first answered, with what risk said of it then."""
         ...
@@ -112,8 +116,10 @@ class Approvals:
         raise Unavailable("risk began anew, again and again, while it was asked; send the order again")
 
     async def release(self, release: Release) -> None:
-        """Ask risk again of an order that waits for a second person."""
+        """Ask risk again of an order that waits for a second person; who that was stays on record."""
         order_id = release.order_id
+        if order_id in self._desk.book.orders:
+            await self._store.note_release(release)
 
         def waiting(order: Order) -> Order | None:
             if order.status is not OrderStatus.PENDING_RISK:

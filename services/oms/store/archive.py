@@ -99,7 +99,7 @@ class Archive:
         account = order.account
         events = await self._store.events(account, order_id)
         verdict = await self._store.verdict(account, order_id)
-        release = await self._valkey.get(keys.release(account, order_id), Release)
+        release = await self._valkey.get(keys.released(account, order_id), Release)
         group = await self._listed(account, keys.group(account, order.group), None) if order.group else []
         return self._explain(order, events, verdict, release, group)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, overload
 from shared.contract import keys, subjects
 from shared.contract.accounts import Balance, Entry, Position
 from shared.contract.orders import CancelOrder, Command, Fill, Order, OrderEvent, ReplaceOrder, RouteOrder
-from shared.contract.risk import Reservation, Verdict
+from shared.contract.risk import Release, Reservation, Verdict
 from shared.contract.subjects import Subject
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import Journal, Transaction, Valkey
@@ -151,6 +151,12 @@ class OrderStore:
         transaction.put(keys.account(account), event.balance)
         transaction.say(subjects.FILL, fill, account=account, id=fill.fill_id)
         transaction.say(subjects.POSITION, position, account=account, id=f"{account}-{fill.symbol}-{position.version}")
+
+    async def note_release(self, release: Release) -> None:
+        """Keep who let an order through, for good."""
+        transaction = self._journal.transaction()
+        transaction.put(keys.released(release.account, release.order_id), release)
+        await self._journal.commit(transaction)
 
     async def order(self, account: str, order_id: str) -> Order | None:
         return await self._valkey.get(keys.order(account, order_id), Order)

@@ -50,12 +50,10 @@ class Follower:
         self._ended = Ended()
 
     def unseen(self, order: Order) -> bool:
-        """Whether the store is to be asked: of an open order that has no reservation here, because it was lost or is
-        over by now, and when a change before this one has not been heard of, which may have moved a position."""
+        """Whether an open order has no reservation here: lost, or already over and this is old news."""
         if order.status not in EXPOSED or self._ended.knows(order):
             return False
-        hold = self._exposures.of(order.account).holds.get(order.order_id)
-        return hold is None or order.version > hold.version + 1
+        return order.order_id not in self._exposures.of(order.account).holds
 
     def hear(self, event: OrderEvent, now_ns: int) -> bool:
         """Take over what the oms committed; True when a reservation ended with it."""
@@ -83,8 +81,7 @@ class Follower:
             return
         if (spent := controls.releases.forget(order.account, order.order_id)) is not None:
             controls.spent.append(spent)
-        cancelled = order.status is OrderStatus.PENDING_CANCEL and not order.leaving.startswith(KILLED)
-        if event.fill is None and not cancelled:
+        if event.fill is None and not _cancelled(order):
             return
         flow = controls.allowance(order.account, order.strategy, order.symbol).flow
         if event.fill is not None:
@@ -129,3 +126,10 @@ class Follower:
             return known or max(exposure.balance.cash, ONE) / max(order.leaves, order.quantity)
 
         return worst
+
+
+def _cancelled(order: Order) -> bool:
+    """Whether its owner has it cancelled: not a kill, and not the venue by itself, as when the connection is lost."""
+    if order.status is not OrderStatus.PENDING_CANCEL or order.venue_status is not None:
+        return False
+    return not order.leaving.startswith(KILLED)

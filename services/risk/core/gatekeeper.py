@@ -11,7 +11,7 @@ from services.risk.core.controls import Controls
 from services.risk.core.exposure.account import Exposure
 from services.risk.core.exposure.accounts import Exposures
 from services.risk.core.exposure.book import ONE
-from services.risk.core.exposure.holds import Asked, Hold
+from services.risk.core.exposure.holds import Asked, Hold, reservation_of
 from services.risk.core.findings import Findings
 from services.risk.core.following import Follower
 from services.risk.core.market import Market, Terms, worst_price
@@ -24,7 +24,7 @@ from shared.contract.currencies import Rates
 from shared.contract.errors import Conflict, Refused
 from shared.contract.judgement import Judgement
 from shared.contract.market import Instrument
-from shared.contract.risk import Reservation, RiskCheck
+from shared.contract.risk import RiskCheck
 from shared.contract.sessions import RoundTheClock, Sessions
 
 NS = 1_000_000_000
@@ -64,9 +64,6 @@ class Gatekeeper:
         if check.replaces:
             return self._judge_replacement(check, exposure, hold, now_ns)
         if hold is not None and check.reserve:
-            if hold.version == 0 and hold.reservation.quantity != check.quantity:
-                # Asked again with another quantity before it was committed: these are new terms for it.
-                return self._judge_replacement(check, exposure, hold, now_ns)
             return self._again(check, hold)
         case = self._case(check, exposure, now_ns)
         verdict = self._judged(case)
@@ -142,7 +139,9 @@ class Gatekeeper:
 
     def _again(self, check: RiskCheck, hold: Hold) -> Judgement:
         held = hold.reservation
-        if (held.symbol, held.side) != (check.symbol, check.side):
+        same = (held.symbol, held.side) == (check.symbol, check.side)
+        # Once its order was heard of, fills may have shrunk what is held.
+        if not same or (hold.version == 0 and held.quantity != check.quantity):
             raise Conflict(
                 "ORDER_ID_REUSED",
                 f"order {check.order_id} is set aside as {held.side} {held.quantity} {held.symbol}; use a new order_id",
@@ -218,18 +217,3 @@ def _any_price(exposure: Exposure, symbol: str, leaves: Decimal) -> Decimal:
     if last := exposure.line(symbol).last_price:
         return last
     return max(exposure.balance.cash, ONE) / leaves if leaves.is_finite() and leaves > 0 else ONE
-
-
-def reservation_of(check: RiskCheck, quantity: Decimal, price: Decimal, now_ns: int) -> Reservation:
-    """What an approved order sets aside; its words were all checked before."""
-    return Reservation.model_construct(
-        account=check.account,
-        order_id=check.order_id,
-        symbol=check.symbol,
-        side=check.side,
-        quantity=quantity,
-        price=price,
-        strategy=check.strategy,
-        group=check.group,
-        reserved_ns=now_ns,
-    )

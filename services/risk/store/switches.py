@@ -68,6 +68,8 @@ class Switches:
 
     async def commit_all(self, decisions: list[D]) -> None:
         """Those that were decided on the way, oldest first; each is taken off the list as it is on disk."""
+        if not decisions:
+            return
         async with self._in_turn:
             while decisions:
                 await self.commit(decisions[0])

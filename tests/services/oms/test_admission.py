@@ -131,6 +131,16 @@ async def test_a_released_order_goes_out_once_even_after_a_restart(desk: Desk) -
     assert (await desk.told(subjects.ORDER_NEW), desk.reserved()) == ([order.order_id], {order.order_id: 5})
 
 
+async def test_who_released_an_order_is_on_record_for_good(desk: Desk) -> None:
+    order = await desk.order(quantity="5")
+    await let_through(desk, order.order_id)
+
+    desk = await desk.restarted()
+
+    why = next(row.handler for row in desk.service.serves if row.path == "/orders/{order_id}/why")
+    assert (await why(order.order_id))["release"] == release(order.order_id)
+
+
 async def test_a_release_that_does_not_hold_any_more_leaves_the_order_waiting(desk: Desk) -> None:
     order = await desk.order(quantity="5")
     await deliver(desk.service, subjects.RISK_RELEASE, release(order.order_id))
@@ -181,6 +191,7 @@ async def test_an_order_that_waits_for_a_person_can_be_cancelled(desk: Desk) -> 
 async def test_a_release_of_an_unknown_order_is_nothing(desk: Desk) -> None:
     await deliver(desk.service, subjects.RISK_RELEASE, release("default-none"))
     assert desk.asked == []
+    assert not await desk.kit.valkey.keys("released:*")
 
 
 # What is kept of it.

@@ -37,17 +37,9 @@ def test_the_same_order_asked_again_is_set_aside_once(desk: Desk) -> None:
 def test_the_same_order_id_with_other_words_is_a_conflict(desk: Desk) -> None:
     desk.reserve("a", "BUY", "5")
 
-    with pytest.raises(Conflict, match="ORDER_ID_REUSED"):
-        desk.reserve("a", "SELL", "5")
-
-
-def test_an_approval_asked_for_again_with_another_quantity_holds_the_larger(desk: Desk) -> None:
-    desk.reserve("a", "BUY", "5")
-
-    assert desk.reserve("a", "BUY", "6").approved
-    assert desk.keeper.exposures.of("default").line("BTCUSDT").buys == 6
-    assert desk.reserve("a", "BUY", "4").approved
-    assert desk.keeper.exposures.of("default").line("BTCUSDT").buys == 6
+    for words in (("BUY", "6"), ("SELL", "5")):
+        with pytest.raises(Conflict, match="ORDER_ID_REUSED"):
+            desk.reserve("a", *words)
 
 
 def test_a_kill_outranks_an_approval_that_is_asked_for_again(desk: Desk) -> None:
@@ -272,11 +264,19 @@ def test_free_money_never_falls_below_nothing_while_prices_stand_still(steps: li
 
 
 @pytest.mark.parametrize(
-    ("why", "messages"), [("cancelled on request", 2), ("kill firm: drill", 1), ("killed: firm: drill", 1)]
+    ("why", "by_venue", "messages"),
+    [
+        ("cancelled on request", None, 2),
+        ("kill firm: drill", None, 1),
+        ("killed: firm: drill", None, 1),
+        ("the connection was lost", "CANCELED", 1),
+    ],
 )
-def test_a_cancel_that_a_kill_has_caused_is_no_message_of_its_owner(desk: Desk, why: str, messages: int) -> None:
+def test_a_cancel_that_a_kill_or_the_venue_has_caused_is_no_message_of_its_owner(
+    desk: Desk, why: str, by_venue: str | None, messages: int
+) -> None:
     desk.reserve("a")
-    leaving = order(check(order_id="a"), OrderStatus.PENDING_CANCEL, leaving=why, reason=why)
+    leaving = order(check(order_id="a"), OrderStatus.PENDING_CANCEL, leaving=why, reason=why, venue_status=by_venue)
 
     desk.hear(event(leaving))
 

@@ -181,7 +181,8 @@ class Flow:
     def _duplicate(self, check: RiskCheck, now_ns: int) -> Measured:
         """R14. The same id again is the same order, and a replacement changes one that is known."""
         window = self._window
-        same = None if check.replaces else self._sent.get(intent(check), now_ns)
+        known = self._settings.duplicate_window_s and not check.replaces
+        same = self._sent.get(intent(check), now_ns) if known else None
         if same is None or same == check.order_id:
             return Measured("R14", "RISK_DUPLICATE", True, "none", window, check.account)
         reason = f"order {same} wants the same and was sent less than {window} ago"

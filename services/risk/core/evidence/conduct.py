@@ -35,7 +35,7 @@ CONDUCT = (
     ),
     Proof(
         "R13",
-        "Orders per trade of a symbol and day are bounded, by number, once the grace is over; kills do not count.",
+        "Orders per trade of a symbol and day are bounded, by number, after a grace; ends by kill or venue do not count.",
         ("RISK_ORDERS_PER_TRADE",),
         ("RTS 9 Art. 1", "RTS 9 Art. 3"),
         ("orders_per_trade_max", "orders_per_trade_grace"),
@@ -44,7 +44,7 @@ CONDUCT = (
             FLOW + "test_a_trade_makes_room_for_more_orders",
             FLOW + "test_the_ratio_is_of_one_account_one_symbol_and_one_day",
             FLOW + "test_the_days_ratio_outlives_a_restart",
-            EXPOSURE + "test_a_cancel_that_a_kill_has_caused_is_no_message_of_its_owner",
+            EXPOSURE + "test_a_cancel_that_a_kill_or_the_venue_has_caused_is_no_message_of_its_owner",
         ),
     ),
     Proof(

@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 from shared.contract.judgement import Judgement
 from shared.contract.orders import AT_ONCE, Order, OrderStatus, OrderType
-from shared.contract.risk import Reservation
+from shared.contract.risk import Reservation, RiskCheck
 from shared.domain.lifecycle import OPEN
+
+_SET = object.__setattr__
+_FIELDS = set(Reservation.model_fields)
 
 UNDECIDED = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
 """Not yet approved, so not yet exposure: risk itself has still to be asked."""
@@ -65,8 +68,7 @@ def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal])
     if hold is not None and (hold.reservation.quantity, hold.reservation.price) == (quantity, price):
         reservation = hold.reservation
     else:
-        # Whether it counts together with its group was settled when it was approved.
-        reservation = _reservation(order, quantity, price, hold.reservation.group if hold else None)
+        reservation = reservation_of(order, quantity, price, order.created_ns)
     return Hold(reservation, order.version, None, terms if settled else (None, None), rests, asked)
 
 
@@ -90,18 +92,25 @@ def _keener(side: str, one: Decimal | None, other: Decimal | None) -> Decimal | 
     return max(one, other) if side == "BUY" else min(one, other)
 
 
-def _reservation(order: Order, quantity: Decimal, price: Decimal, group: str | None) -> Reservation:
-    return Reservation(
-        account=order.account,
-        order_id=order.order_id,
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=quantity,
-        price=price,
-        strategy=order.strategy,
-        group=group,
-        reserved_ns=order.created_ns,
-    )
+def reservation_of(wanted: RiskCheck | Order, quantity: Decimal, price: Decimal, at_ns: int) -> Reservation:
+    """What an order sets aside. Its words were all checked before, so that they are only put together."""
+    made = Reservation.__new__(Reservation)
+    fields = {
+        "account": wanted.account,
+        "order_id": wanted.order_id,
+        "symbol": wanted.symbol,
+        "side": str(wanted.side),
+        "quantity": quantity,
+        "price": price,
+        "strategy": wanted.strategy,
+        "group": wanted.group,
+        "reserved_ns": at_ns,
+    }
+    _SET(made, "__dict__", fields)
+    _SET(made, "__pydantic_fields_set__", _FIELDS)
+    _SET(made, "__pydantic_extra__", None)
+    _SET(made, "__pydantic_private__", None)
+    return made
 
 
 @dataclass(slots=True)

@@ -74,6 +74,7 @@ class Allowance:
         self.not_killed = finding("R19", "RISK_KILLED", "none", "none", "firm")
         self.active = finding("R18", "RISK_TRADING_STATE", "ACTIVE", "ACTIVE", account)
         self.unblocked = finding("R03", "RISK_SYMBOL_BLOCKED", "open", "open", symbol)
+        self.permitted = finding("R03", "RISK_NOT_PERMITTED", "permitted", "permitted", account)
         self.no_crossing = finding("R16", "RISK_SELF_TRADE", "none", "none", account)
         self.well = finding("R20", "RISK_UNHEALTHY", "well", "well", "risk")
         # What is said of losses, for as long as nobody's are measured anew.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from services.risk.core.findings import Findings, finding, text
 from shared.contract.market import Instrument
 from shared.contract.sessions import Sessions
@@ -18,11 +16,10 @@ class Said:
         self.rule, self.code, self.limit, self.scope = rule, code, limit, scope
         self._before, self._after = finding(rule, code, "\0", limit, scope).split("\\u0000")
 
-    def note(self, findings: Findings, ok: bool, value: Decimal, what: str) -> None:
+    def note(self, findings: Findings, ok: bool, measured: str, what: str) -> None:
         if ok:
-            findings.words.append(self._before + text(value) + self._after)
+            findings.words.append(self._before + measured + self._after)
             return
-        measured = text(value)
         reason = f"{what} {measured} is not {self.limit}"
         findings.fail(self.rule, self.code, measured, self.limit, self.scope, reason)
 

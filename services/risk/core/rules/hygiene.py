@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from services.risk.core.findings import text
 from services.risk.core.rules.case import Case
 from services.risk.core.rules.form import Form, Said
 
@@ -23,7 +24,7 @@ def numbers(case: Case) -> bool:
         if number is not None and not (number.is_finite() and number > 0):
             reason = f"{name} must be a positive, finite number"
             return findings.fail("R01", "RISK_BAD_NUMBER", str(number), "finite and > 0", name, reason)
-    FINITE.note(findings, True, check.quantity, "quantity")
+    FINITE.note(findings, True, text(check.quantity), "quantity")
     return True
 
 
@@ -38,17 +39,18 @@ def form(case: Case) -> None:
     findings.words.append(listed.listed)
     _session(case, listed)
     instrument = listed.instrument
+    tick, quantity = instrument.price_tick, check.quantity
     if check.price is not None:
-        listed.tick.note(findings, _multiple(check.price, instrument.price_tick), check.price, "price")
+        listed.tick.note(findings, _multiple(check.price, tick), text(check.price), "price")
     if check.stop_price is not None and check.order_type != "TRAILING_STOP":
-        listed.tick.note(findings, _multiple(check.stop_price, instrument.price_tick), check.stop_price, "stop_price")
-    quantity = check.quantity
-    listed.lot.note(findings, _multiple(quantity, instrument.lot), quantity, "quantity")
+        listed.tick.note(findings, _multiple(check.stop_price, tick), text(check.stop_price), "stop_price")
+    words = text(quantity)
+    listed.lot.note(findings, _multiple(quantity, instrument.lot), words, "quantity")
     fits = instrument.quantity_min <= quantity <= instrument.quantity_max
-    listed.range.note(findings, fits, quantity, "quantity")
+    listed.range.note(findings, fits, words, "quantity")
     if case.price is not None:
         notional = quantity * case.price * instrument.multiplier
-        listed.least.note(findings, notional >= instrument.notional_min, notional, "notional")
+        listed.least.note(findings, notional >= instrument.notional_min, text(notional), "notional")
 
 
 def _session(case: Case, listed: Form) -> None:

@@ -113,8 +113,10 @@ def _allowed(case: Case, controls: Controls) -> None:
         findings.words.append(case.allowance.unblocked)
     else:
         findings.take(controls.gates.look(check))
-    permitted = controls.permissions.look(check, lambda: case.more > case.line.reducible)
-    findings.take(permitted)
+    if controls.permissions.narrow:
+        findings.take(controls.permissions.look(check, lambda: case.more > case.line.reducible))
+    else:
+        findings.words.append(case.allowance.permitted)
 
 
 def _well(case: Case) -> None:

@@ -24,6 +24,11 @@ class Permissions:
         self._given = [(_names(p.accounts), _names(p.strategies), _symbols(p.symbols), p.short) for p in given]
         self._answers: dict[tuple[str, str, str], tuple[bool, bool]] = {}
 
+    @property
+    def narrow(self) -> bool:
+        """Whether there are any."""
+        return bool(self._given)
+
     def look(self, check: RiskCheck, shorts: Callable[[], bool]) -> Measured:
         """`shorts` tells whether the order could open or add to a short; it is asked only where that matters."""
         if not self._given:
