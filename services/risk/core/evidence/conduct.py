@@ -35,7 +35,7 @@ CONDUCT = (
     ),
     Proof(
         "R13",
-        "Orders per trade of a symbol and day are bounded, by number, after a grace; ends by kill or venue do not count.",
+        "Orders per trade of a symbol and day are bounded, by number, after a grace; an end by kill or venue is none.",
         ("RISK_ORDERS_PER_TRADE",),
         ("RTS 9 Art. 1", "RTS 9 Art. 3"),
         ("orders_per_trade_max", "orders_per_trade_grace"),
