@@ -57,6 +57,7 @@ class Records:
         evidence.unsaid = sum(self._many(found["outbox"], lambda pipe, key: pipe.hlen(key)))
 
     def _read_venue(self, found: dict[str, list[str]], evidence: Evidence) -> None:
+        filled = [report for _, some in self._lists(found["paper_fills"]) for report in some]
         seen: dict[str, Words] = {}
         for there in self._words(found["paper"]):
             report = there["report"]
@@ -70,7 +71,8 @@ class Records:
                 there["arrival"],
             )
             seen[there["order_id"]] = there
-        reports = [report for _, some in self._lists(found["paper_fills"]) for report in some]
+        # A fill of an order that was not listed yet when this look began: the next look will see both.
+        reports = [report for report in filled if report["order_id"] in seen]
         reports += [there["report"] for there in seen.values()]
         executions = [_execution(report, seen[report["order_id"]]) for report in reports if report.get("fill")]
         evidence.executions = list({one.execution_id: one for one in executions}.values())

@@ -18,6 +18,8 @@ def test_without_a_checkout_it_says_where_the_harness_is_to_be_had(tmp_path: Pat
 def test_what_was_asked_for_is_handed_on_and_its_exit_code_comes_back(tmp_path: Path) -> None:
     harness = tmp_path / "tests" / "chaos"
     harness.mkdir(parents=True)
+    for package in (harness, harness.parent):
+        (package / "__init__.py").touch()  # else the real harness, where it is on the path, would be found before it
     (harness / "__main__.py").write_text(
         "import pathlib, sys; pathlib.Path('asked').write_text(' '.join(sys.argv[1:])); sys.exit(7)"
     )
