@@ -137,12 +137,13 @@ class Journal:
                     changes = [one.change for one in line] + [Change(_struck_off(said))] * bool(said)
                     made = await self._valkey.execute(changes)
                 except Unavailable as error:
+                    self._said = said + self._said  # to be struck off once the journal is mended
                     self._break(error.detail, line)
-                else:
-                    for one, held in zip(line, made, strict=False):
-                        self._hand_out(one.parcels if held else [])
-                        if not one.made.done():  # whoever waited may be gone; what was committed is said all the same
-                            one.made.set_result(held)
+                    return
+                for one, held in zip(line, made, strict=False):
+                    self._hand_out(one.parcels if held else [])
+                    if not one.made.done():  # whoever waited may be gone; what was committed is said all the same
+                        one.made.set_result(held)
         finally:
             self._writer = None
 

@@ -132,6 +132,22 @@ async def test_what_was_said_while_the_journal_was_broken_is_struck_off_once_it_
     assert await kit.valkey.hash(keys.outbox("test", "default")) == {}
 
 
+async def test_what_could_not_be_struck_off_is_struck_off_once_the_journal_is_mended(kit: FakeKit) -> None:
+    transaction = kit.journal.transaction()
+    transaction.say(POSITION, LONG, account="default", id="p1")
+    await kit.journal.commit(transaction)
+    await kit.journal.said()
+    kit.valkey.away = True
+    with pytest.raises(Unavailable):
+        await kit.journal.commit(kit.journal.transaction())
+    kit.valkey.away = False
+
+    kit.journal.mend()
+    await kit.journal.close()
+
+    assert await kit.valkey.hash(keys.outbox("test", "default")) == {}
+
+
 async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
     for _ in range(2):
         transaction = kit.journal.transaction()
