@@ -7,11 +7,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-
 from shared.contract.subjects import Stream, Subject
+from shared.kit.nats_line import Line
+from shared.kit.nats_wire import Incoming
+from shared.kit.streams import in_ns, last_sequence, make_consumer
 
 ACK_WAIT_S = 3.0
 """A message in hand is said to be every second; one that fell silent comes again after this."""
@@ -30,41 +29,36 @@ class Place:
         return new
 
 
-async def durable(client: Client, service: str, subjects: tuple[Subject[Any], ...], window: int) -> str:
+async def durable(line: Line, service: str, subjects: tuple[Subject[Any], ...], window: int) -> str:
     """Make or find the consumer whose place the server keeps; its name."""
     what = "-".join(s.pattern.replace("{", "").replace("}", "").replace(".", "_") for s in subjects)
-    name = f"{service}-{what}"
-    config = ConsumerConfig(
-        name=name,
-        durable_name=name,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_S,
-        max_ack_pending=window * 2,
-        deliver_policy=DeliverPolicy.ALL,
-        filter_subjects=[s.wildcard for s in subjects],
-    )
-    await client.jetstream().add_consumer(stream_of(subjects).name, config=config)
-    return name
+    config = {
+        "name": f"{service}-{what}",
+        "durable_name": f"{service}-{what}",
+        "ack_policy": "explicit",
+        "ack_wait": in_ns(ACK_WAIT_S),
+        "max_ack_pending": window * 2,
+        "deliver_policy": "all",
+        "filter_subjects": [s.wildcard for s in subjects],
+    }
+    return await make_consumer(line, stream_of(subjects), config)
 
 
-async def ephemeral(client: Client, subjects: tuple[Subject[Any], ...], place: Place) -> str:
+async def ephemeral(line: Line, subjects: tuple[Subject[Any], ...], place: Place) -> str:
     """Make a consumer that begins just after `place`; its name."""
     stream = stream_of(subjects)
-    info = await client.jetstream().stream_info(stream.name)
-    if place.last > info.state.last_seq:
+    if place.last > await last_sequence(line, stream):
         # The stream was lost and made anew, so its numbers began again: follow it from its beginning.
         place.last = 0
-    config = ConsumerConfig(
-        ack_policy=AckPolicy.NONE,
-        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=place.last + 1,
-        filter_subjects=[s.wildcard for s in subjects],
-        inactive_threshold=30.0,
-        mem_storage=True,
-    )
-    consumer = await client.jetstream().add_consumer(stream.name, config=config)
-    assert consumer.name
-    return consumer.name
+    config = {
+        "ack_policy": "none",
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": place.last + 1,
+        "filter_subjects": [s.wildcard for s in subjects],
+        "inactive_threshold": in_ns(30),
+        "mem_storage": True,
+    }
+    return await make_consumer(line, stream, config)
 
 
 def stream_of(subjects: tuple[Subject[Any], ...]) -> Stream:
@@ -75,7 +69,7 @@ def stream_of(subjects: tuple[Subject[Any], ...]) -> Stream:
     return stream
 
 
-async def gather(waiting: asyncio.Queue[Msg], count_max: int, wait_s: float) -> list[Msg]:
+async def gather(waiting: asyncio.Queue[Incoming], count_max: int, wait_s: float) -> list[Incoming]:
     """The next message and those behind it, until `count_max` or until `wait_s` has passed."""
     messages = [await waiting.get()]
     loop = asyncio.get_running_loop()

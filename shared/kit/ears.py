@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from structlog.typing import FilteringBoundLogger
 
 from shared.contract.base import Message
@@ -17,6 +14,7 @@ from shared.contract.subjects import Subject
 from shared.kit.bus import NatsBus
 from shared.kit.clock import Clock
 from shared.kit.meter import Meter
+from shared.kit.nats_wire import Incoming
 
 ACKNOWLEDGED = b"+ACK"
 
@@ -35,15 +33,14 @@ class Ears:
     meter: Meter
     log: FilteringBoundLogger
 
-    async def reply(self, message: Msg, words: bytes) -> None:
-        """Acknowledge or hand back."""
-        with contextlib.suppress(NatsError, OSError):  # a lost acknowledgement means hearing it again
-            await self.bus.client.publish(message.reply, words)
+    def reply(self, message: Incoming, words: bytes) -> None:
+        """Acknowledge or hand back. When it gets lost, the message is heard again."""
+        self.bus.line.acknowledge(message.reply, words)
 
-    def read(self, subject: Subject[Any], message: Msg) -> Message | ValueError:
+    def read(self, subject: Subject[Any], message: Incoming) -> Message | ValueError:
         """The message's words, or why they are none."""
         try:
-            return subject.decode(message.data, message.subject)
+            return subject.decode(message.data, message.address)
         except ValueError as error:
             return error
 

@@ -11,12 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from structlog.typing import FilteringBoundLogger
 
 from shared.contract.base import Message
@@ -29,8 +25,11 @@ from shared.kit.lanes import Lanes
 from shared.kit.list_row import ListRow
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
+from shared.kit.nats_line import head_of
+from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
 from shared.kit.service import Answer, Batch, Follow, Hear, On, Watch
+from shared.kit.watch_queue import WatchQueue
 
 WINDOW = 512
 DELAY_MAX_S = 5.0
@@ -45,8 +44,8 @@ class Hearing:
         self._ears = Ears(service, bus, gate, clock, meter, log)
         self._pulls: list[Pull] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._lanes: list[Lanes[tuple[Msg, Message]]] = []
-        self._subscriptions: list[Any] = []
+        self._lanes: list[Lanes[tuple[Incoming, Message]]] = []
+        self._subscriptions: list[bytes] = []
         bus.on_reconnect.append(self._reopen)
 
     async def open(self, row: Hear) -> None:
@@ -71,8 +70,7 @@ class Hearing:
     async def close(self) -> None:
         """Stop hearing; finish what is in hand."""
         for subscription in self._subscriptions:
-            with contextlib.suppress(NatsError):
-                await subscription.unsubscribe()
+            self._ears.bus.line.unsubscribe(subscription)
         for pull in self._pulls:
             await pull.close()
         for lanes in self._lanes:
@@ -88,14 +86,14 @@ class Hearing:
     # A durable row, one message at a time per lane.
 
     def _open_lanes(self, row: On) -> None:
-        async def work(item: tuple[Msg, Message]) -> None:
+        async def work(item: tuple[Incoming, Message]) -> None:
             message, words = item
-            await self._settle(message, lambda: row.handler(words))
+            await self._settle(row, message, words)
             pull.finished(message)
 
         lanes = Lanes(work)
 
-        def arrived(message: Msg) -> None:
+        def arrived(message: Incoming) -> None:
             words = self._ears.read(row.subject, message)
             if isinstance(words, ValueError):
                 task = asyncio.create_task(self._set_aside(message, words))
@@ -106,51 +104,51 @@ class Hearing:
                 lanes.put(str(getattr(words, row.lane)), (message, words))
 
         async def create() -> str:
-            return await durable(self._ears.bus.client, self._ears.service, (row.subject,), WINDOW)
+            return await durable(self._ears.bus.line, self._ears.service, (row.subject,), WINDOW)
 
-        pull = Pull(self._ears.bus.client, stream_of((row.subject,)).name, create, arrived, window=WINDOW)
+        pull = Pull(self._ears.bus.line, stream_of((row.subject,)).name, create, arrived, window=WINDOW)
         self._pulls.append(pull)
         self._lanes.append(lanes)
 
-    async def _settle(self, message: Msg, handle: Callable[[], Awaitable[Any]]) -> None:
-        token = request_id.set((message.headers or {}).get(REQUEST_ID, ""))
+    async def _settle(self, row: On, message: Incoming, words: Message) -> None:
+        token = request_id.set(message.header(REQUEST_ID))
         started_ns = self._ears.clock.monotonic_ns()
         try:
             await self._ears.gate()
-            await handle()
+            await row.handler(words)
         except Unavailable as error:
             await self._hand_back(message, error)
             return
         except Refused as error:
-            self._ears.log.info("refused", subject=message.subject, code=error.code, detail=error.detail)
+            self._ears.log.info("refused", subject=message.address, code=error.code, detail=error.detail)
             self._ears.meter.count("messages_refused")
         except Exception as error:
-            self._ears.log.exception("handler_failed", subject=message.subject)
+            self._ears.log.exception("handler_failed", subject=message.address)
             try:
-                await self._ears.bus.park_raw(message.subject, message.data, error)
+                await self._ears.bus.park_raw(message.address, message.data, error)
             except Unavailable as unavailable:
                 await self._hand_back(message, unavailable)
                 return
         finally:
             request_id.reset(token)
         elapsed_s = (self._ears.clock.monotonic_ns() - started_ns) / 1e9
-        self._ears.meter.observe("handled_seconds", elapsed_s, subject=message.subject.split(".", maxsplit=1)[0])
-        await self._ears.reply(message, ACKNOWLEDGED)
+        self._ears.meter.observe("handled_seconds", elapsed_s, subject=message.address.split(".", maxsplit=1)[0])
+        self._ears.reply(message, ACKNOWLEDGED)
 
-    async def _hand_back(self, message: Msg, error: Unavailable) -> None:
+    async def _hand_back(self, message: Incoming, error: Unavailable) -> None:
         delivered = int(message.reply.split(".")[4])
         delay_s = min(DELAY_MAX_S, 0.05 * 2 ** min(delivered, 10))
         self._ears.meter.count("messages_handed_back")
-        self._ears.log.warning("handed_back", subject=message.subject, delay_s=delay_s, detail=error.detail)
-        await self._ears.reply(message, hand_back(delay_s))
+        self._ears.log.warning("handed_back", subject=message.address, delay_s=delay_s, detail=error.detail)
+        self._ears.reply(message, hand_back(delay_s))
 
     # Live rows.
 
     async def _open_watch(self, row: Watch) -> None:
-        async def receive(message: Msg) -> None:
+        async def hear(message: Incoming) -> None:
             words = self._ears.read(row.subject, message)
             if isinstance(words, ValueError):
-                self._ears.meter.count("watched_unreadable", subject=message.subject.split(".", maxsplit=1)[0])
+                self._ears.meter.count("watched_unreadable", subject=message.address.split(".", maxsplit=1)[0])
                 return
             try:
                 outcome = row.handler(words)
@@ -158,59 +156,69 @@ class Hearing:
                     await outcome
             except (Refused, Unavailable) as error:
                 self._ears.meter.count("watched_unhandled", subject=row.subject.pattern)
-                self._ears.log.warning("watched_unhandled", subject=message.subject, detail=str(error))
+                self._ears.log.warning("watched_unhandled", subject=message.address, detail=str(error))
             except Exception:
                 self._ears.meter.count("watched_failed", subject=row.subject.pattern)
-                self._ears.log.exception("handler_failed", subject=message.subject)
+                self._ears.log.exception("handler_failed", subject=message.address)
 
-        self._subscriptions.append(await self._ears.bus.client.subscribe(row.subject.wildcard, cb=receive))
+        queue = WatchQueue(hear)
+
+        def arrived(message: Incoming) -> None:
+            if not queue.put(message):
+                self._ears.meter.count("watched_dropped", subject=row.subject.pattern)
+
+        self._tasks.append(queue.task)
+        self._subscriptions.append(self._ears.bus.line.subscribe(row.subject.wildcard, arrived))
 
     async def _open_answer(self, row: Answer) -> None:
-        async def work(message: Msg) -> None:
-            token = request_id.set((message.headers or {}).get(REQUEST_ID, ""))
-            headers: dict[str, str] | None = None
+        async def work(message: Incoming) -> None:
+            token = request_id.set(message.header(REQUEST_ID))
+            head = b""
             try:
                 words = row.question.message.decode(message.data)
                 await self._ears.gate()
                 payload = (await row.handler(words)).encode()
             except Exception as error:
-                headers, payload = self._problem(message, error)
+                head, payload = self._problem(message, error)
             finally:
                 request_id.reset(token)
-            with contextlib.suppress(NatsError, OSError):
-                await self._ears.bus.client.publish(message.reply, payload, headers=headers)
+            self._answer(message, head, payload)
 
         tasks: set[asyncio.Task[None]] = set()
 
-        async def receive(message: Msg) -> None:
+        def arrived(message: Incoming) -> None:
             if len(tasks) >= WINDOW:
                 self._ears.meter.count("questions_shed")
-                headers, payload = self._problem(message, Unavailable("too many questions at once"))
-                await self._ears.bus.client.publish(message.reply, payload, headers=headers)
+                self._answer(message, *self._problem(message, Unavailable("too many questions at once")))
                 return
             task = asyncio.create_task(work(message))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
         self._subscriptions.append(
-            await self._ears.bus.client.subscribe(row.question.pattern, queue=self._ears.service, cb=receive)
+            self._ears.bus.line.subscribe(row.question.pattern, arrived, queue=self._ears.service)
         )
 
-    def _problem(self, message: Msg, error: Exception) -> tuple[dict[str, str], bytes]:
+    def _answer(self, message: Incoming, head: bytes, payload: bytes) -> None:
+        if message.reply:
+            with contextlib.suppress(Unavailable):  # whoever asked will find that no answer came
+                self._ears.bus.line.publish(message.reply, payload, head=head)
+
+    def _problem(self, message: Incoming, error: Exception) -> tuple[bytes, bytes]:
         if isinstance(error, ValueError):
             error = Refused("BAD_MESSAGE", str(error)[:500])
         if isinstance(error, Refused):
             words = {"code": error.code, "detail": error.detail, "status": error.status, "field": error.field}
-            return {PROBLEM: "refused"}, orjson.dumps(words)
+            return head_of({PROBLEM: "refused"}), orjson.dumps(words)
         if isinstance(error, Unavailable):
-            return {PROBLEM: "unavailable"}, orjson.dumps({"detail": error.detail})
+            return head_of({PROBLEM: "unavailable"}), orjson.dumps({"detail": error.detail})
         self._ears.meter.count("questions_failed")
-        self._ears.log.error("handler_failed", subject=message.subject, exc_info=error)
-        return {PROBLEM: "unavailable"}, orjson.dumps({"detail": "internal error"})
+        self._ears.log.error("handler_failed", subject=message.address, exc_info=error)
+        return head_of({PROBLEM: "unavailable"}), orjson.dumps({"detail": "internal error"})
 
-    async def _set_aside(self, message: Msg, error: ValueError) -> None:
+    async def _set_aside(self, message: Incoming, error: ValueError) -> None:
         try:
-            await self._ears.bus.park_raw(message.subject, message.data, error)
+            await self._ears.bus.park_raw(message.address, message.data, error)
         except Unavailable:
             return  # not acknowledged, so it comes again
-        await self._ears.reply(message, ACKNOWLEDGED)
+        self._ears.reply(message, ACKNOWLEDGED)

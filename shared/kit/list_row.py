@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from shared.contract.errors import Unavailable
 from shared.kit.consumers import Place, durable, ephemeral, gather, stream_of
 from shared.kit.ears import ACKNOWLEDGED, Ears, hand_back
+from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
 from shared.kit.service import Batch, Follow, Heard
 
@@ -25,19 +24,19 @@ class ListRow:
         self._row = row
         self._follows = isinstance(row, Follow)
         self._window = row.count_max * 2
-        self._waiting: asyncio.Queue[Msg] = asyncio.Queue(self._window)
+        self._waiting: asyncio.Queue[Incoming] = asyncio.Queue(self._window)
         self._place = Place()
         stream = stream_of(row.subjects).name
         arrived = self._waiting.put_nowait
-        self.pull = Pull(ears.bus.client, stream, self._create, arrived, window=self._window, ordered=self._follows)
+        self.pull = Pull(ears.bus.line, stream, self._create, arrived, window=self._window, ordered=self._follows)
         self.task = asyncio.create_task(self._work())
 
     async def _create(self) -> str:
         row = self._row
         if isinstance(row, Batch):
-            return await durable(self._ears.bus.client, self._ears.service, row.subjects, self._window)
+            return await durable(self._ears.bus.line, self._ears.service, row.subjects, self._window)
         self._place.last = max(self._place.last, row.after())
-        return await ephemeral(self._ears.bus.client, row.subjects, self._place)
+        return await ephemeral(self._ears.bus.line, row.subjects, self._place)
 
     async def _work(self) -> None:
         wait_s = self._row.wait_s if isinstance(self._row, Batch) else 0.0
@@ -48,23 +47,23 @@ class ListRow:
             if not self._follows:
                 words = ACKNOWLEDGED if done else hand_back(COME_AGAIN_AFTER_S)
                 for message in messages:
-                    await self._ears.reply(message, words)
+                    self._ears.reply(message, words)
             for message in messages:
                 self.pull.finished(message)
 
-    def _read(self, messages: list[Msg]) -> tuple[list[Heard[Any]], list[tuple[Msg, ValueError]]]:
+    def _read(self, messages: list[Incoming]) -> tuple[list[Heard[Any]], list[tuple[Incoming, ValueError]]]:
         heard: list[Heard[Any]] = []
-        unreadable: list[tuple[Msg, ValueError]] = []
+        unreadable: list[tuple[Incoming, ValueError]] = []
         for message in messages:
             sequence = int(message.reply.split(".")[-4])
             if self._follows and not self._place.advance(sequence):
                 continue
-            subject = next(s for s in self._row.subjects if s.pattern.split(".")[0] == message.subject.split(".")[0])
+            subject = next(s for s in self._row.subjects if s.pattern.split(".")[0] == message.address.split(".")[0])
             words = self._ears.read(subject, message)
             if isinstance(words, ValueError):
                 unreadable.append((message, words))
             else:
-                heard.append(Heard(subject, words, sequence, message.subject))
+                heard.append(Heard(subject, words, sequence, message.address))
         return heard, unreadable
 
     async def _handle(self, heard: list[Heard[Any]]) -> bool:
@@ -91,9 +90,9 @@ class ListRow:
     async def _park(self, one: Heard[Any], error: Exception) -> bool:
         return await self._insist(lambda: self._ears.bus.park(one, error))
 
-    async def _set_aside(self, unreadable: list[tuple[Msg, ValueError]]) -> bool:
-        def parking(message: Msg, error: ValueError) -> Any:
-            return lambda: self._ears.bus.park_raw(message.subject, message.data, error)
+    async def _set_aside(self, unreadable: list[tuple[Incoming, ValueError]]) -> bool:
+        def parking(message: Incoming, error: ValueError) -> Any:
+            return lambda: self._ears.bus.park_raw(message.address, message.data, error)
 
         return all([await self._insist(parking(message, error)) for message, error in unreadable])
 

@@ -13,10 +13,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import orjson
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-from nats.errors import Error as NatsError
+
+from shared.contract.errors import Unavailable
+from shared.kit.nats_line import Line
+from shared.kit.nats_wire import Incoming
 
 EXPIRES_S = 5.0
 SILENCE_MAX_S = EXPIRES_S + 1.0
@@ -33,15 +33,15 @@ class Pull:
 
     def __init__(
         self,
-        client: Client,
+        line: Line,
         stream: str,
         create: Callable[[], Awaitable[str]],
-        arrived: Callable[[Msg], None],
+        arrived: Callable[[Incoming], None],
         *,
         window: int,
         ordered: bool = False,
     ) -> None:
-        self._client = client
+        self._line = line
         self._stream = stream
         self._create = create
         self._arrived = arrived
@@ -51,7 +51,8 @@ class Pull:
         self._unfinished: dict[str, float] = {}
         self._delivered = 0
         self._heard_at = 0.0
-        self._subscription: Subscription | None = None
+        self._subscription: bytes | None = None
+        self._loop = asyncio.get_running_loop()  # asking for it at each message is a system call each
         self._stale = asyncio.Event()
         self._stale.set()
         self._watch = asyncio.create_task(self._keep_open())
@@ -64,7 +65,7 @@ class Pull:
         """The consumer may be gone or have lost something: open it anew."""
         self._stale.set()
 
-    def finished(self, message: Msg) -> None:
+    def finished(self, message: Incoming) -> None:
         """A message is done with; another may come."""
         self._unfinished.pop(message.reply, None)
         self._ask()
@@ -73,62 +74,62 @@ class Pull:
         """Ask for nothing more."""
         self._watch.cancel()
         await asyncio.gather(self._watch, return_exceptions=True)
-        await self._unsubscribe()
+        self._unsubscribe()
 
     async def _keep_open(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             if self._stale.is_set():
                 await self._open()
             try:
                 await asyncio.wait_for(self._stale.wait(), 0.25)
             except TimeoutError:
-                if self._asked and loop.time() - self._heard_at > SILENCE_MAX_S:
+                if self._asked and self._loop.time() - self._heard_at > SILENCE_MAX_S:
                     self._stale.set()
                 if not self._ordered:
-                    await self._still_working(loop.time())
+                    self._still_working(self._loop.time())
 
-    async def _still_working(self, now: float) -> None:
+    def _still_working(self, now: float) -> None:
         """Keep the server from handing a message in hand to somebody else."""
         for reply, since in list(self._unfinished.items()):
             if now - since > WORKING_EVERY_S:
                 self._unfinished[reply] = now
-                with contextlib.suppress(NatsError, OSError):
-                    await self._client.publish(reply, b"+WPI")
+                with contextlib.suppress(Unavailable):
+                    self._line.publish(reply, b"+WPI")
 
     async def _open(self) -> None:
         try:
-            await self._unsubscribe()
+            self._unsubscribe()
             consumer = await self._create()
             self._asked = 0
             self._delivered = 0
             self._stale.clear()
-            inbox = self._client.new_inbox()
-            self._subscription = await self._client.subscribe(inbox, cb=self._receive)
+            self._inbox = self._line.new_inbox()
+            self._subscription = self._line.subscribe(self._inbox, self._receive)
             self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
-            self._inbox = inbox
             self._ask()
-        except (NatsError, OSError, TimeoutError):
+        except Unavailable:
             self._stale.set()
             await asyncio.sleep(0.1)
 
-    async def _unsubscribe(self) -> None:
+    def _unsubscribe(self) -> None:
         old, self._subscription = self._subscription, None
-        if old is not None and not self._client.is_closed:
-            await old.unsubscribe()
+        if old is not None:
+            self._line.unsubscribe(old)
 
     def _ask(self) -> None:
         room = self._window - len(self._unfinished) - self._asked
         if self._subscription is None or self._stale.is_set() or room * 2 < self._window:
             return
         self._asked += room
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         request = orjson.dumps({"batch": room, "expires": int(EXPIRES_S * 1e9)})
-        task = asyncio.create_task(self._client.publish(self._next, request, reply=self._inbox))
-        task.add_done_callback(lambda done: done.cancelled() or (done.exception() and self.reopen()))
+        try:
+            self._line.publish(self._next, request, reply=self._inbox)
+        except Unavailable:
+            self.reopen()
 
-    async def _receive(self, message: Msg) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+    def _receive(self, message: Incoming) -> None:
+        self._heard_at = self._loop.time()
         if not message.reply:
             self._status(message)
             return
@@ -140,15 +141,14 @@ class Pull:
         self._arrived(message)
         self._ask()
 
-    def _follows(self, message: Msg) -> bool:
+    def _follows(self, message: Incoming) -> bool:
         delivered = int(message.reply.split(".")[-3])
         expected, self._delivered = self._delivered + 1, delivered
         return delivered == expected
 
-    def _status(self, message: Msg) -> None:
-        headers = message.headers or {}
-        if headers.get("Status") == "408":
-            self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", self._asked)))
+    def _status(self, message: Incoming) -> None:
+        if message.status == "408":
+            self._asked = max(0, self._asked - int(message.header("Nats-Pending-Messages") or self._asked))
             self._ask()
-        elif headers.get("Status") != "100":
+        elif message.status != "100":
             self.reopen()

@@ -17,6 +17,7 @@ from shared.contract.orders import CancelOrder
 from shared.contract.risk import RiskCheck, RiskLevel, Verdict
 from shared.contract.subjects import (
     FRAME,
+    OPS,
     ORDER_CANCEL,
     ORDERS,
     PARKED,
@@ -25,9 +26,11 @@ from shared.contract.subjects import (
     RISK_CHECK,
     TICK,
     TICKS,
+    Stream,
     Subject,
 )
-from shared.kit.bus import NatsBus
+from shared.kit import watch_queue
+from shared.kit.bus import NatsBus, Outgoing
 from shared.kit.clock import SystemClock
 from shared.kit.fakes import FakeValkey
 from shared.kit.hearing import Hearing
@@ -35,6 +38,7 @@ from shared.kit.journal import Journal
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
 from shared.kit.service import Heard, answer, batch, follow, on, watch
+from shared.kit.streams import last_sequence, make_stream
 from tests.conftest import Closer
 from tests.servers import Server, nats_server
 
@@ -88,6 +92,13 @@ async def persist(say: Callable[[], Awaitable[None]]) -> None:
             return await say()
         except Unavailable:
             await asyncio.sleep(0.05)
+
+
+async def eventually_none_is_left(rig: Rig, stream: Stream) -> None:
+    """Return once everything has been acknowledged."""
+    async with asyncio.timeout(10):
+        while await rig.bus.lag(stream):
+            await asyncio.sleep(0.005)
 
 
 def position(version: int, account: str = "a") -> Position:
@@ -217,6 +228,42 @@ async def test_a_message_with_a_known_id_is_kept_once(rig: Rig) -> None:
     await eventually(lambda: heard == [1, 2])
 
 
+async def test_what_a_full_stream_refuses_is_handed_back_and_the_rest_is_kept(rig: Rig) -> None:
+    full = Stream("FULL", ("full.>",), bytes_max=1000, age_max_s=60, discard="new")
+    await make_stream(rig.bus.line, full)
+    letters = [Outgoing(str(n), "full.a", b"x" * size) for n, size in enumerate((600, 600, 10))]
+
+    assert await rig.bus.store_all(letters) == [letters[1]]
+    assert await rig.bus.store_all(letters) == [letters[1]], "the others are known by their ids"
+    assert await last_sequence(rig.bus.line, full) == 2
+    with pytest.raises(Unavailable, match="maximum bytes exceeded"):
+        await rig.bus.store("full.a", b"x" * 600, "4")
+
+
+async def test_what_can_never_be_stored_does_not_keep_the_rest_from_it(rig: Rig) -> None:
+    good = [Outgoing(str(n), "ops.x", b"{}") for n in range(2)]
+    bad = [Outgoing("b", "ops.x y", b"{}"), Outgoing("c", "ops.x", b"x" * (2 << 20)), Outgoing("d", "nobody.x", b"{}")]
+
+    assert await rig.bus.store_all([good[0], *bad, good[1]]) == bad
+    assert await last_sequence(rig.bus.line, OPS) == 2
+
+
+async def test_many_letters_are_stored_in_order_at_once_and_each_once_though_said_again(rig: Rig) -> None:
+    letters = [Outgoing(f"{n}", "positions.a", position(n).encode()) for n in range(1000)]
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message.version)
+
+    assert await rig.bus.store_all(letters) == []
+    assert await rig.bus.store_all(letters) == []
+    await rig.hearing.open(on(POSITION, hear, lane="account"))
+
+    await eventually(lambda: len(heard) == 1000)
+    assert heard == list(range(1000))
+    await eventually_none_is_left(rig, ORDERS)
+
+
 async def test_what_is_said_carries_the_request_that_led_to_it(rig: Rig) -> None:
     heard: list[tuple[int, str]] = []
 
@@ -281,6 +328,22 @@ async def test_a_question_is_answered_or_its_problem_told(rig: Rig) -> None:
         await rig.bus.ask(RISK_CHECK, asked("BROKEN"), timeout_s=2)
 
 
+async def test_a_question_that_wants_no_answer_gets_none(rig: Rig) -> None:
+    judged: list[RiskCheck] = []
+
+    async def judge(check: RiskCheck) -> Verdict:
+        judged.append(check)
+        return Verdict(approved=True, rules=(), risk_level=RiskLevel.LOW)
+
+    await rig.hearing.open(answer(RISK_CHECK, judge))
+    check = RiskCheck.model_validate({"symbol": "BTCUSDT", "side": "buy", "quantity": "1"})
+    rig.bus.line.publish(RISK_CHECK.pattern, check.encode())
+
+    await eventually(lambda: judged)
+    await rig.bus.line.flush()
+    assert rig.meter.totals.get("bus_errors") is None
+
+
 async def test_a_batch_comes_again_as_a_whole_until_it_was_taken(rig: Rig) -> None:
     taken: list[list[int]] = []
     tries = 0
@@ -312,6 +375,11 @@ async def test_one_bad_message_in_a_batch_is_parked_and_the_rest_taken(rig: Rig)
     await rig.hearing.open(batch((POSITION,), take, wait_s=0.05))
 
     await eventually(lambda: sorted(taken) == [0, 1, 2, 4] and rig.meter.totals.get("parked") == 1)
+
+
+def quote(n: int) -> Quote:
+    words = {"venue": "v", "symbol": "S", "event_ns": 1, "receive_ns": 1, "bid": "1", "bid_quantity": "1"}
+    return Quote.model_validate({**words, "ask": None, "ask_quantity": None, "sequence": n})
 
 
 def tick(n: int) -> Tick:
@@ -347,12 +415,34 @@ async def test_what_is_told_is_heard_live_in_order(rig: Rig) -> None:
         heard.append(quote.sequence)
 
     await rig.hearing.open(watch(QUOTE, hear))
-    await rig.bus.client.flush()
+    await rig.bus.line.flush()
     for n in range(100):
-        words = {"venue": "v", "symbol": "S", "event_ns": 1, "receive_ns": 1, "bid": "1", "bid_quantity": "1"}
-        await rig.bus.tell(QUOTE, Quote.model_validate({**words, "ask": None, "ask_quantity": None, "sequence": n}))
+        await rig.bus.tell(QUOTE, quote(n))
 
     await eventually(lambda: heard == list(range(100)))
+
+
+async def test_a_watcher_that_does_not_keep_up_loses_the_newest_and_they_are_counted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_queue, "BYTES_MAX", 1000)
+    heard: list[int] = []
+    go_on = asyncio.Event()
+
+    async def hear(quote: Quote) -> None:
+        await go_on.wait()
+        heard.append(quote.sequence)
+
+    await rig.hearing.open(watch(QUOTE, hear))
+    await rig.bus.line.flush()
+    for n in range(20):
+        await rig.bus.tell(QUOTE, quote(n))
+    await eventually(lambda: rig.meter.totals.get("watched_dropped"))
+    await rig.bus.line.flush()
+    go_on.set()
+
+    await eventually(lambda: len(heard) + rig.meter.totals["watched_dropped"] == 20)
+    assert heard == list(range(len(heard)))
 
 
 async def test_the_lag_counts_what_the_slowest_hearer_has_not_finished(rig: Rig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
+from nats import connect
 
 from services.gateway.feeds.requests import ReplayState
 from shared.contract.subjects import FEED, FRAME, QUOTE, TICKS
@@ -35,14 +36,17 @@ async def replayed(nats: Server, closing: Closer, path: str, speed: float | str,
     status = await gateway.replayed(path, speed, venue=venue)
 
     assert (status.state, status.error) == (ReplayState.DONE, None)
-    stream = bus.client.jetstream()
+    await bus.line.flush()  # the last quotes were told, not stored
+    client = await connect(f"nats://127.0.0.1:{nats.port}")
+    closing(client.close)
+    stream = client.jetstream()
     prices: list[float] = []
     for sequence in range(1, (await stream.stream_info(TICKS.name)).state.last_seq + 1):
         kept = await stream.get_msg(TICKS.name, sequence)
         if kept.subject == f"frames.{venue}":
             prices += decode_frame(kept.data or b"", venue).price.tolist()
         elif kept.subject == f"quotes.{venue}.X":
-            prices.append(float(QUOTE.decode(kept.data or b"", kept.subject).bid or 0))
+            prices.append(float(QUOTE.decode(kept.data or b"", kept.subject or "").bid or 0))
     return prices
 
 
