@@ -13,9 +13,10 @@ from services.risk.core.market import Market
 from services.risk.core.people.switchboard import Switchboard
 from services.risk.core.people.views import Views
 from services.risk.settings import Settings
-from services.risk.store import Accounts, Switches
+from services.risk.store import Accounts, Shapes, Switches
 from shared.contract import keys, subjects
 from shared.contract.errors import Unavailable
+from shared.contract.judgement import Judgement
 from shared.contract.orders import OrderEvent, OrderStatus
 from shared.contract.risk import RiskAlert, RiskCheck, Verdict
 from shared.kit import Kit, Service, answer, delete, each, get, on, post, put, watch
@@ -31,7 +32,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
     people = Switchboard(lambda: risk.keeper, kit.clock.now_ns)
     return Service(
         hears=(
-            answer(subjects.RISK_CHECK, risk.check),
+            answer(subjects.RISK_CHECK, risk.answer),
             on(subjects.ORDER_EVENT, risk.event, lane="account"),
             on(subjects.RISK_KILL, risk.switches.thrown(people.heard), lane="scope"),
             watch(subjects.QUOTE, risk.market.quote),
@@ -63,11 +64,19 @@ class Risk:
         self._settings = settings
         self._world = World(kit.instruments, kit.config("accounts"), kit.rates, kit.sessions)
         self._accounts = Accounts(kit.valkey, kit.journal)
+        self._shapes = Shapes(kit.journal)
         self.switches = Switches(kit.valkey, kit.journal)
         self.market = Market()
         self.keeper = Gatekeeper(settings, self._world, self.market)
 
-    async def check(self, check: RiskCheck) -> Verdict:
+    async def answer(self, check: RiskCheck) -> Verdict:
+        """The verdict; an approval to commit comes in short, and what it refers to is on disk."""
+        verdict = await self.check(check)
+        if not (check.reserve and verdict.approved):
+            return verdict
+        return self._shapes.in_short(verdict) or await self._shapes.learn(verdict)
+
+    async def check(self, check: RiskCheck) -> Judgement:
         """The verdict; with `reserve` it comes with what was set aside, to be committed together with the order."""
         clock = self._kit.clock
         while self.keeper.wants(check, clock.now_ns()):
@@ -87,7 +96,7 @@ class Risk:
         while not self.keeper.knows(event.account):
             await self._accounts.take_up(event.account, self.keeper.follower)
         keeper = self.keeper
-        if keeper.follower.unseen(event.order):
+        if keeper.follower.unseen(event):
             # Lost, or old news of an order that is over by now: the store knows which.
             event = await self._accounts.standing(event.account, event.order.order_id) or event
         if keeper is not self.keeper:
@@ -123,6 +132,7 @@ class Risk:
 
     async def recover(self) -> None:
         """Everything as it was last committed, by risk and by the oms, in a life of its own."""
+        self._shapes.forget()
         keeper = self.keeper = Gatekeeper(self._settings, self._world, self.market)
         held = await self._accounts.take_up_all(self._kit.new_id())
         for account in held:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
-from typing import Annotated, Any, Self
+from functools import cache, lru_cache
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -33,6 +33,22 @@ class Message(BaseModel):
     def _words(self) -> bytes:
         return self.__pydantic_serializer__.to_json(self)
 
+    def shown(self) -> bytes:
+        """These words for whoever asks at a door: every field is there, whether it has a value or not."""
+        return self.__pydantic_serializer__.to_json(self)
+
+    @classmethod
+    def made(cls, **words: Any) -> Self:
+        """A message of words that were checked when they came in; what is not given has its default.
+
+        Nothing is looked at, so nothing may be new. 1.5 µs, where checking again takes 6 to 12.
+        """
+        return assembled(cls, _defaults(cls) | words, set(words))
+
+    def altered(self, **words: Any) -> Self:
+        """The same but for these words, which are not looked at either. 1 µs; `model_copy` takes 5."""
+        return assembled(type(self), self.__dict__ | words, self.__pydantic_fields_set__)
+
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """The message in `payload`; pydantic's `ValidationError` when it is not one."""
@@ -40,6 +56,29 @@ class Message(BaseModel):
 
 
 _ENCODED: Callable[[Message], bytes] = Message.__dict__["_encoded"].__get__
+
+
+M = TypeVar("M", bound=Message)
+
+
+def assembled(kind: type[M], words: dict[str, Any], given: set[str]) -> M:
+    """A message of all these fields, and no others, none of which is looked at."""
+    message = kind.__new__(kind)
+    _SET(message, "__dict__", words)
+    _SET(message, "__pydantic_fields_set__", given)
+    _SET(message, "__pydantic_extra__", None)
+    _SET(message, "__pydantic_private__", None)
+    return message
+
+
+_SET = object.__setattr__
+
+
+@cache
+def _defaults(kind: type[Message]) -> dict[str, Any]:
+    """In the order in which they are written; what must be given stands as None, to be replaced."""
+    fields = kind.model_fields.items()
+    return {name: None if one.is_required() else one.get_default(call_default_factory=True) for name, one in fields}
 
 
 class Word(StrEnum):
@@ -93,7 +132,11 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 def _plainly(value: Decimal) -> str:
-    return format(value, "f")
+    """No exponent, no trailing zeros. `str` takes two thirds of the time of `format`."""
+    words = str(value)
+    if "E" in words:
+        words = format(value, "f")
+    return words.rstrip("0").rstrip(".") if words[-1] == "0" and "." in words else words
 
 
 Amount = Annotated[
@@ -109,6 +152,17 @@ Price = Annotated[Amount, Field(gt=0)]
 
 Quantity = Annotated[Amount, Field(gt=0)]
 """Units of base; positive. The side says the direction."""
+
+
+def _distance(value: Any) -> Any:
+    """A number as a price would be taken: a string or a JSON number."""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return format(Decimal(str(value)), "f")
+    return value
+
+
+Trail = Annotated[str, BeforeValidator(_distance), Field(pattern=r"^\d{1,18}(\.\d{1,12})?%?$")]
+"""How far a trailing stop follows the market: a distance in price (`250`) or a share of it (`1.5%`)."""
 
 Nanos = Annotated[int, Field(ge=0, lt=2**63)]
 """Nanoseconds since 1970-01-01 UTC."""

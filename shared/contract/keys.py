@@ -24,13 +24,18 @@ def open_orders(account: str) -> str:
 
 
 def events(account: str, order_id: str) -> str:
-    """List of an order's committed events, oldest first, JSON."""
+    """Hash of the order's version → its committed event, JSON."""
     return f"events:{{{account}}}:{order_id}"
 
 
 def verdict(account: str, order_id: str) -> str:
     """JSON of what risk said of the order before it was first committed."""
     return f"verdict:{{{account}}}:{order_id}"
+
+
+def shape(name: str) -> str:
+    """JSON of what the findings of many verdicts have in common."""
+    return f"shape:{name}"
 
 
 def fill(account: str, fill_id: str) -> str:
@@ -112,8 +117,13 @@ def venue_trades(account: str) -> str:
 
 
 def venue_mode(venue: str) -> str:
-    """JSON of how far orders for a venue go, as set by hand; absent means that of the configuration."""
+    """How far orders for a venue go, as set by hand; absent means PAPER."""
     return f"venue_mode:{venue}"
+
+
+def venue_mode_changes() -> str:
+    """List of every change of a venue's mode, oldest first, JSON."""
+    return "venue_mode_changes"
 
 
 def bars(interval: str, venue: str, symbol: str) -> str:
@@ -149,6 +159,11 @@ def order_fills(account: str, order_id: str) -> str:
 def epoch(account: str) -> str:
     """Which life of risk may approve orders of an account; an approval of another life is void."""
     return f"epoch:{{{account}}}"
+
+
+def epochs() -> str:
+    """Set of the accounts that have an epoch: of those that never traded, an approval may still be on its way."""
+    return "epochs"
 
 
 def entries(account: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
+from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Trail, Venue, Word
 
 
 class Outcome(Word):
@@ -54,7 +54,7 @@ class RiskCheck(Message):
     filled_quantity: Amount = Decimal(0)
     price: Price | None = None
     stop_price: Price | None = None
-    trail: str | None = None
+    trail: Trail | None = None
     time_in_force: str = "GTC"
     expire_ns: Nanos | None = None
     reduce_only: bool = False
@@ -140,9 +140,30 @@ class Ruling(Message):
 
 
 class Verdict(Ruling):
-    """The answer, with every rule that was looked at."""
+    """The answer, with every rule that was looked at.
+
+    An approval that is to be committed comes in short: `rules` is empty, `shape` names what its findings have in common
+    with those of other orders, which is kept under that name, and `values` are its own (see `judgement.py`).
+    """
 
     rules: tuple[RuleResult, ...]
+    shape: str = ""
+    values: tuple[str, ...] = ()
+
+    def _words(self) -> bytes:
+        """Without what is as it mostly is: it is kept for every order."""
+        return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
+
+    def shown(self) -> bytes:
+        """At a door it is always in full."""
+        return self.__pydantic_serializer__.to_json(self, exclude={"shape", "values"})
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """It is passed on in the very words it came in."""
+        verdict = super().decode(payload)
+        object.__setattr__(verdict, "_encoded", payload)
+        return verdict
 
 
 Most = Annotated[Amount, Field(ge=0)]
@@ -211,13 +232,16 @@ class TradingState(Word):
     HALTED = "HALTED"
 
 
+KILLABLE = r"^(firm|(account|strategy|venue|symbol)\.[A-Za-z0-9_-]{1,64})$"
+
+
 class Kill(Message):
     """A scope in which nothing new is let out: `firm`, or `account.`, `strategy.`, `venue.`, `symbol.` and a name.
 
     Not `active`: it has been lifted, by an `actor` other than the one who set it.
     """
 
-    scope: str = Field(pattern=r"^(firm|(account|strategy|venue|symbol)\.[A-Za-z0-9_-]{1,64})$")
+    scope: str = Field(pattern=KILLABLE)
     reason: str = Field(min_length=1, max_length=200)
     actor: Name = "unnamed"
     active: bool = True

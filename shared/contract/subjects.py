@@ -12,11 +12,10 @@ from typing import Generic, TypeVar
 
 from shared.contract.accounts import Position
 from shared.contract.base import Message
-from shared.contract.judgement import Judgement
 from shared.contract.market import Bar, Feed, Frame, Quote, Tick
 from shared.contract.ops import Alert, Parked
 from shared.contract.orders import CancelOrder, Fill, OrderEvent, ReplaceOrder, Report, RouteOrder
-from shared.contract.risk import Kill, Release, RiskAlert, RiskCheck
+from shared.contract.risk import Kill, Release, RiskAlert, RiskCheck, Verdict
 from shared.contract.venue import Statement, StatementRequest
 
 M = TypeVar("M", bound=Message)
@@ -116,5 +115,5 @@ HEARD_OUTSIDE = (RISK_ALERT, ALERT, PARKED, FILL, POSITION)
 """Said for people and for services outside this roster."""
 
 
-RISK_CHECK = Question("risk.check", RiskCheck, Judgement)
+RISK_CHECK = Question("risk.check", RiskCheck, Verdict)
 VENUE_STATEMENT = Question("venue.statement", StatementRequest, Statement)

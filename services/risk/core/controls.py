@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import TypeVar
 
 from services.risk.core.conduct.flow import Counts, Flow, FlowSettings
@@ -31,6 +32,7 @@ T = TypeVar("T")
 COUNTS = keys.checkpoint("risk")
 LIFTED = keys.lifted("")
 ZERO = Decimal(0)
+SHOWN_MAX = 100
 MARK_AGE_NS = 250_000_000
 """An order has the losses of its scopes measured anew when they were last measured longer ago than this."""
 
@@ -126,18 +128,26 @@ class Controls:
         for strategy in self._exposures.strategies:
             self._mark(f"strategy.{strategy}", now_ns)
 
+    def profits(self) -> dict[str, Decimal]:
+        """What the firm, its accounts and strategies won or lost as last measured, and can be valued; some of them."""
+        measured = islice({"firm": ZERO, **self._profits}.items(), SHOWN_MAX)
+        return {scope: profit for scope, profit in measured if profit is not None}
+
     def lost(self, allowance: Allowance, findings: Findings, now_ns: int, *, reduces: bool) -> None:
         """R17. What passes is said in the same words until the next mark of anybody."""
         if allowance.lost_at == self._marks:
-            findings.words += allowance.lost
+            phrases, words = allowance.lost
+            findings.phrases += phrases
+            findings.words += words
             return
         measured = self.losses.look(allowance.losses, now_ns, reduces=reduces)
-        before = len(findings.words)
+        phrases, words = len(findings.phrases), len(findings.words)
         for one in measured:
             findings.take(one)
         # An exit passes where other orders do not, so that what is said of it is said of it alone.
         if not reduces and all(one.ok and one.used <= 0.5 for one in measured):
-            allowance.lost, allowance.lost_at = tuple(findings.words[before:]), self._marks
+            allowance.lost = tuple(findings.phrases[phrases:]), tuple(findings.words[words:])
+            allowance.lost_at = self._marks
 
     def _mark(self, scope: str, now_ns: int) -> None:
         if now_ns - self._marked_ns.get(scope, -MARK_AGE_NS) < MARK_AGE_NS:

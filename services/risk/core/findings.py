@@ -1,19 +1,16 @@
 """How findings add up to a verdict: the first that fails names it, the tightest limit sets its level.
 
-A finding is written once, as the words it travels as (see `shared/contract/judgement.py`); what of it never changes
-was written when the limits were set.
+A finding is noted as a phrase and the order's own words in it (see `shared/contract/judgement.py`); the phrase was made
+when the limits were set.
 """
 
 from __future__ import annotations
 
 from decimal import ROUND_UP, Context, Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
-import orjson
-
-from shared.contract.judgement import Judgement
-from shared.contract.risk import Reservation, RiskLevel
+from shared.contract.judgement import Judgement, Phrase, phrase
+from shared.contract.risk import Outcome, Reservation, RiskLevel
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -43,17 +40,12 @@ def share(part: Decimal, whole: Decimal) -> Decimal:
     return UP.divide(part, whole)
 
 
-def finding(rule: str, code: str, value: str, limit: str, scope: str, outcome: str = "PASS") -> str:
-    """One rule's result in the words it travels as."""
-    words = {"id": rule, "code": code, "value": value, "limit": limit, "scope": scope, "outcome": outcome}
-    return orjson.dumps(words).decode()
-
-
-@lru_cache(65_536)
-def _around(rule: str, code: str, limit: str, scope: str) -> tuple[str, str]:
-    """The words before and after the value of a finding that passes."""
-    before, after = finding(rule, code, "\0", limit, scope).split("\\u0000")
-    return before, after
+def unset(limit: str, scope: str) -> str:
+    """What is said where no scope in reach sets a limit; `scope` is one that could."""
+    return (
+        f"no scope in reach sets {limit}, and what is not set is 0: PUT /limits/{scope} with it, "
+        f"and with all that GET /limits/{scope} shows"
+    )
 
 
 class Measured(NamedTuple):
@@ -72,16 +64,23 @@ class Measured(NamedTuple):
 
 
 class Most:
-    """The most that one scope allows of one thing, with the words of its finding ready but for the value.
+    """The most that one scope allows of one thing, with the phrase of what is within it.
 
     `soft` is a lower limit, over which an order waits for a second person. A scope may set that one alone: it is not
-    `hard` then.
+    `hard` then. `unset` names a limit that is 0 because no scope sets it.
     """
 
-    __slots__ = ("code", "half", "hard", "head", "most", "passed", "rule", "scope", "soft", "what")
+    __slots__ = ("code", "half", "hard", "most", "passed", "rule", "scope", "soft", "unset", "what")
 
     def __init__(
-        self, rule: str, code: str, what: str, scope: str, most: Decimal | None, soft: Most | None = None
+        self,
+        rule: str,
+        code: str,
+        what: str,
+        scope: str,
+        most: Decimal | None,
+        soft: Most | None = None,
+        unset: str = "",
     ) -> None:
         self.rule = rule
         self.code = code
@@ -91,8 +90,9 @@ class Most:
         self.most = NO_END if most is None else most
         self.soft = soft
         self.half = self.most / 2
+        self.unset = unset
         shown = self.most if soft is None or self.hard else soft.most
-        self.head, self.passed = _around(rule, code, text(shown), scope)
+        self.passed = phrase(rule, code, None, text(shown), scope)
 
 
 class Findings:
@@ -101,9 +101,10 @@ class Findings:
     `released`: a second person has let the order pass over its soft limits. `exits`: it can only reduce.
     """
 
-    __slots__ = ("code", "exits", "lenient", "pending", "reason", "released", "used", "words")
+    __slots__ = ("code", "exits", "lenient", "pending", "phrases", "reason", "released", "used", "words")
 
     def __init__(self, *, released: bool = False) -> None:
+        self.phrases: list[Phrase] = []
         self.words: list[str] = []
         self.code = ""
         self.reason = ""
@@ -112,9 +113,14 @@ class Findings:
         self.released = released
         self.pending: list[tuple[str, str]] = []
 
+    def say(self, said: Phrase, *words: str) -> None:
+        """Note a finding, with the order's own words in it."""
+        self.phrases.append(said)
+        self.words += words
+
     def fail(self, rule: str, code: str, value: str, limit: str, scope: str, reason: str = "") -> bool:
         """Always False, so that what depends on it can be left out."""
-        self.words.append(finding(rule, code, value, limit, scope, "WARN" if self.lenient else "FAIL"))
+        self.say(phrase(rule, code, None, None, scope, Outcome.WARN if self.lenient else Outcome.FAIL), value, limit)
         if not self.lenient and not self.code:
             self.code = code
             self.reason = reason or f"{value} is not within {limit} ({scope})"
@@ -123,7 +129,7 @@ class Findings:
     def note(self, rule: str, code: str, *, ok: bool, value: str, limit: str, scope: str, reason: str = "") -> bool:
         if not ok:
             return self.fail(rule, code, value, limit, scope, reason)
-        self.words.append(finding(rule, code, value, limit, scope))
+        self.say(phrase(rule, code, None, None, scope), value, limit)
         return True
 
     def take(self, measured: Measured) -> None:
@@ -133,8 +139,8 @@ class Findings:
             self.fail(rule, code, value, limit, scope, reason)
             self.used = OVER
             return
-        before, after = _around(rule, code, limit, scope)
-        self.words.append(before + value + after)
+        self.phrases.append(phrase(rule, code, None, limit, scope))
+        self.words.append(value)
         self.used = max(self.used, used)
 
     def measure(self, most: Most, value: Decimal) -> bool:
@@ -144,21 +150,25 @@ class Findings:
             if soft is not None and value > soft.most and value > 0:
                 self._soften(soft, text(value))
                 return True
-            self.words.append(most.head + text(value) + most.passed)
+            self.phrases.append(most.passed)
+            self.words.append(text(value))
             # What takes less than half of its limit is LOW, however much less.
             if value > most.half and most.hard and value > 0:
                 self.used = max(self.used, float(value / most.most))
             return True
         measured, limit = text(value), text(most.most)
         self.used = OVER
-        reason = f"{most.what} {measured} is over the limit {limit} of {most.scope}"
+        if most.unset:
+            reason = f"{most.what} {measured} is too much: {unset(most.unset, most.scope)}"
+        else:
+            reason = f"{most.what} {measured} is over the limit {limit} of {most.scope}"
         return self.fail(most.rule, most.code, measured, limit, most.scope, reason)
 
     def _soften(self, soft: Most, measured: str) -> None:
         limit = text(soft.most)
         passes = self.released or self.lenient
-        outcome = "WARN" if passes else "PEND"
-        self.words.append(finding(soft.rule, soft.code, measured, limit, soft.scope, outcome))
+        outcome = Outcome.WARN if passes else Outcome.PEND
+        self.say(phrase(soft.rule, soft.code, None, limit, soft.scope, outcome), measured)
         self.used = max(self.used, 1.0)
         if not passes:
             reason = (
@@ -184,20 +194,22 @@ class Findings:
             "valid_until_ns": 0,
             "epoch": "",
             "reservation": None if code else wanted,
+            "shape": "",
+            "values": (),
         }
-        return Judgement.of(ruling, ",".join(self.words), exits=self.exits)
+        return Judgement.of(ruling, tuple(self.phrases), tuple(self.words), exits=self.exits)
 
 
 def too_slow(verdict: Judgement, elapsed_ms: float, budget_ms: float, scope: str) -> Judgement:
-    """R22: the verdict with its time measured against the budget."""
+    """R22: the verdict with its time measured against the budget; of an approval asked for again that was done."""
+    if verdict.epoch:
+        return verdict
     ok = elapsed_ms <= budget_ms
-    outcome = "PASS" if ok else "WARN" if verdict.exits else "FAIL"
-    words = (
-        f'{{"id":"R22","code":"RISK_TOO_SLOW","value":"{elapsed_ms:.3f}","limit":"{budget_ms:g}",'
-        f'"scope":"{scope}","outcome":"{outcome}"}}'
-    )
+    outcome = Outcome.PASS if ok else Outcome.WARN if verdict.exits else Outcome.FAIL
+    said = phrase("R22", "RISK_TOO_SLOW", None, f"{budget_ms:g}", scope, outcome)
     update: dict[str, object] = {"elapsed_us": round(elapsed_ms * 1000)}
-    if outcome == "FAIL" and verdict.approved:
+    if outcome is Outcome.FAIL and verdict.approved:
         reason = f"the decision took {elapsed_ms:.3f} ms, more than {budget_ms:g} ms"
         update |= {"approved": False, "code": "RISK_TOO_SLOW", "reason": reason, "reservation": None}
-    return verdict.but(update, words)
+    verdict.add(said, f"{elapsed_ms:.3f}", update)
+    return verdict

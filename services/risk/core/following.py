@@ -21,6 +21,8 @@ NS = 1_000_000_000
 KILLED = ("kill ", "killed")
 """So begins why an order ends that a kill has ended: that is no message of its owner's (RTS 9 Art. 1)."""
 
+ZERO = Decimal(0)
+
 
 class Held(Protocol):
     """An account as committed."""
@@ -49,11 +51,17 @@ class Follower:
         self._slippage = slippage
         self._ended = Ended()
 
-    def unseen(self, order: Order) -> bool:
-        """Whether an open order has no reservation here: lost, or already over and this is old news."""
-        if order.status not in EXPOSED or self._ended.knows(order):
+    def unseen(self, event: OrderEvent) -> bool:
+        """Whether more has happened than was heard: an open order has no reservation here, being lost or old news, or
+        an order has filled more, the word of which has been overtaken, and with it the position."""
+        order = event.order
+        if self._ended.knows(order):
             return False
-        return order.order_id not in self._exposures.of(order.account).holds
+        hold = self._exposures.of(order.account).holds.get(order.order_id)
+        if hold is None:
+            return order.status in EXPOSED
+        heard = hold.filled + (event.fill.quantity if event.fill is not None else ZERO)
+        return order.version > hold.version and order.filled_quantity > heard
 
     def hear(self, event: OrderEvent, now_ns: int) -> bool:
         """Take over what the oms committed; True when a reservation ended with it."""

@@ -85,6 +85,8 @@ class Gatekeeper:
             findings.fail("R00", "RISK_NOTHING_TO_REPLACE", "none", "an open order", check.account, reason)
             return findings.verdict()
         old = hold.reservation
+        # What has filled and was not heard of yet is in no position: it counts as if it were still to fill.
+        check = check.altered(filled_quantity=min(check.filled_quantity, hold.filled))
         exposure.release(old.order_id)
         try:
             case = self._case(check, exposure, now_ns)
@@ -95,7 +97,7 @@ class Gatekeeper:
             return verdict
         wanted = case.wanted
         quantity, price = max(wanted.quantity, old.quantity), max(wanted.price, old.price)
-        return verdict.but({"reservation": reservation_of(check, quantity, price, now_ns)})
+        return verdict.altered(reservation=reservation_of(check, quantity, price, now_ns))
 
     def _case(self, check: RiskCheck, exposure: Exposure, now_ns: int) -> Case:
         settings, exposures, symbol = self.settings, self.exposures, check.symbol
@@ -152,7 +154,7 @@ class Gatekeeper:
         shut(check, allowance, findings, self.controls.gates)
         if findings.code:
             return findings.verdict()
-        return hold.verdict or findings.verdict().but({"reservation": held})
+        return hold.verdict or findings.verdict().altered(reservation=held)
 
     # Setting aside.
 
@@ -167,8 +169,8 @@ class Gatekeeper:
         valid_until_ns = now_ns + round(self.settings.approval_valid_s * NS)
         hold = exposure.holds.get(wanted.order_id)
         if hold is not None and not check.replaces:
-            wanted = wanted.model_copy(update={"reserved_ns": now_ns})
-        verdict = verdict.but({"reservation": wanted, "valid_until_ns": valid_until_ns, "epoch": epoch})
+            wanted = wanted.altered(reserved_ns=now_ns)
+        verdict = verdict.altered(reservation=wanted, valid_until_ns=valid_until_ns, epoch=epoch)
         exposure.keep(_held(check, verdict, hold, now_ns))
         if hold is None or check.replaces:
             allowance = self.controls.allowance(check.account, check.strategy, check.symbol)
@@ -191,11 +193,13 @@ class Gatekeeper:
             raise Refused("UNKNOWN_SYMBOL", f"symbol {meant} is not listed; known: {known}", field="symbol")
         return meant
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, Any]:
         return {
             "accounts": len(self.exposures.accounts),
             "reservations": sum(len(exposure.holds) for exposure in self.exposures.accounts.values()),
             "kills": len(self.controls.gates.kills),
+            "scopes_stopped": self.controls.losses.stopped,
+            "profit": self.controls.profits(),
         }
 
 

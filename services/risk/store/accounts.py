@@ -45,10 +45,10 @@ class Accounts:
         self.life = ""
 
     async def take_up_all(self, life: str) -> list[Held]:
-        """Every account that ever traded, at the beginning of a new life."""
+        """Every account that ever traded or was about to, at the beginning of a new life."""
         self._journal.mend()  # nothing of the life before is in line, and the epochs have to be written first of all
         self.life = life
-        accounts = sorted(await self._valkey.members(keys.accounts()))
+        accounts = sorted({*await self._valkey.members(keys.accounts()), *await self._valkey.members(keys.epochs())})
         await asyncio.gather(*(self._begin(account) for account in accounts))
         held: list[Held] = []
         for start in range(0, len(accounts), AT_ONCE_MAX):
@@ -70,6 +70,7 @@ class Accounts:
     async def _begin(self, account: str) -> None:
         transaction = self._journal.transaction()
         transaction.put(keys.epoch(account), self.life)
+        transaction.set_add(keys.epochs(), account)
         await self._journal.commit(transaction)
 
     async def standing(self, account: str, order_id: str) -> OrderEvent | None:

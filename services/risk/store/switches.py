@@ -75,16 +75,19 @@ class Switches:
                 await self.commit(decisions[0])
                 del decisions[0]
 
-    def thrown(self, decide: Callable[..., Decision | None]) -> Callable[..., Awaitable[RiskAlert | None]]:
-        """The door to a decision: it counts in memory from the moment it was made, and is on disk before the answer."""
+    def thrown(self, decide: Callable[..., Decision | None]) -> Callable[..., Awaitable[Message | None]]:
+        """The door to a decision: it counts in memory from the moment it was made, and is on disk before the answer.
+
+        That is the alert which tells of it, or, of what has versions, the new one.
+        """
 
         @functools.wraps(decide)
-        async def door(*args: Any, **words: Any) -> RiskAlert | None:
+        async def door(*args: Any, **words: Any) -> Message | None:
             decision = decide(*args, **words)
             if decision is None:
                 return None
             await self.commit(decision)
-            return decision.alert
+            return decision.alert if decision.history is None else decision.history[1]
 
         return door
 

@@ -78,6 +78,38 @@ def test_a_scope_with_limits_of_its_own_is_none_of_any() -> None:
     assert desk.judge("BUY", "2").approved
 
 
+SETS = [
+    ("order_quantity_max", "account.default", {}),
+    ("long_quantity_max", "account.default", {}),
+    ("gross_notional_max", "account.default", {}),
+    ("collar_aggressive_fraction_max", "account.default", {"price": "101"}),
+    ("messages_per_s_max", "firm", {}),
+    ("orders_per_trade_max", "firm", {}),
+    ("executions_max", "firm", {}),
+    ("loss_max", "firm", {}),
+    ("drawdown_max", "firm", {}),
+]
+
+
+@pytest.mark.parametrize(("limit", "scope", "words"), SETS)
+def test_a_limit_that_no_scope_sets_is_said_to_be_unset_with_how_to_set_it(
+    limit: str, scope: str, words: dict[str, str]
+) -> None:
+    without = {name: one.model_copy(update={limit: None}) for name, one in SCOPES.items()}
+    verdict = Desk(limits=without).judge(**words)
+
+    assert not verdict.approved
+    advice = f"PUT /limits/{scope} with it, and with all that GET /limits/{scope} shows"
+    assert f"no scope in reach sets {limit}, and what is not set is 0: {advice}" in verdict.reason
+
+
+def test_a_limit_of_0_that_a_scope_sets_is_that_scopes() -> None:
+    verdict = Desk(limits=limits(order_quantity_max=D(0))).judge()
+    assert verdict.reason == "quantity 1 is over the limit 0 of account.default"
+    verdict = Desk(limits=limits(loss_max=D(0))).judge()
+    assert verdict.reason == "account.default has lost 0, and 0 is the limit"
+
+
 def test_an_order_without_a_strategy_is_under_no_strategys_limits() -> None:
     desk = Desk(limits=SCOPES | {"strategy.*": one("order_quantity_max", 0)})
 

@@ -66,6 +66,9 @@ def test_nothing_is_traded_outside_its_session_not_even_an_exit(desk: Desk) -> N
         "open",
         "24/7",
     )
+    assert desk.judge("SELL", "5").reason == (
+        "BTCUSDT is not traded now: calendar 24/7 is closed, and opens at 2023-11-14T22:14:20Z"
+    )
     desk.market.quote(quote(receive_ns=NOW_NS + 60 * SECOND_NS))
     assert desk.judge(now_ns=NOW_NS + 60 * SECOND_NS).approved
 

@@ -121,13 +121,13 @@ async def test_an_approval_comes_with_what_to_commit_and_the_life_in_which_it_ho
     assert verdict.epoch == room.epoch() != ""
 
 
-async def test_one_account_costs_one_commit_in_a_life_and_an_approval_none(room: Room) -> None:
+async def test_an_account_and_a_shape_cost_one_commit_each_in_a_life_and_an_approval_none(room: Room) -> None:
     await asyncio.gather(*(room.ask(f"o{n}", "BUY", "1") for n in range(5)))
     writes = room.kit.valkey.writes
     for n in range(5, 10):
         assert (await room.ask(f"o{n}", "BUY", "1")).approved
 
-    assert writes == 1
+    assert writes == 2
     assert room.kit.valkey.writes == writes
 
 
@@ -142,6 +142,14 @@ async def test_an_approval_of_an_earlier_life_can_never_be_committed(room: Room)
     assert room.epoch() != verdict.epoch
     assert not room.commit_order(verdict, order(wanted, S.ACCEPTED))
     assert await room.open_buys() == "1"
+
+
+async def test_nor_can_one_of_an_account_that_had_never_traded(room: Room) -> None:
+    verdict = await room.ask("first", "BUY", "10")
+
+    room = await room.killed()
+
+    assert not room.commit_order(verdict, order(check("BUY", "10", order_id="first"), S.ACCEPTED))
 
 
 async def test_the_epoch_is_written_before_the_account_is_read(room: Room) -> None:
@@ -374,6 +382,16 @@ async def test_limits_put_by_hand_stand_above_the_configuration_and_outlive_a_re
     assert (put["version"], put["actor"], put["reason"], put["at_ns"]) == (1, "ann", "drill", NOW_NS)
 
 
+async def test_who_puts_limits_is_answered_with_them_as_they_stand_now(room: Room) -> None:
+    await room.call("PUT /limits/{scope}", "default", WIDE, actor="bob")
+    put = await room.call("PUT /limits/{scope}", "default", NOTHING, actor="ann", reason="drill")
+
+    assert (put.scope, put.version, put.actor, put.reason, put.at_ns) == ("account.default", 2, "ann", "drill", NOW_NS)
+    assert Limits.model_validate(put.limits) == NOTHING
+    (told, _) = await room.call("GET /risk/alerts")
+    assert told.message == "the limits of account.default were replaced by ann (version 2): drill"
+
+
 async def test_limits_are_put_by_somebody_with_a_name_and_in_a_scope_that_there_is(room: Room) -> None:
     with pytest.raises(Refused, match="ACTOR_NEEDED"):
         await room.call("PUT /limits/{scope}", "default", Limits())
@@ -532,7 +550,9 @@ async def test_a_service_with_nothing_to_do_writes_nothing(room: Room) -> None:
     await room.ask("a")
     writes = await ticks(room)
     assert await ticks(room) == writes
-    assert await ticks(await room.killed()) == writes
+    room = await room.killed()
+    writes = room.kit.valkey.writes
+    assert await ticks(room) == writes
 
 
 async def test_what_was_decided_is_committed_once_however_many_are_about_to(room: Room) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from services.risk.core.conduct.repetition import Disabled, Repetition
 from services.risk.core.conduct.windows import DAY_NS, Buckets, OrdersPerTrade, Recent
-from services.risk.core.findings import Measured
-from services.risk.core.limits.bounds import NS, OVER, FlowLimits, Rate
+from services.risk.core.findings import Measured, unset
+from services.risk.core.limits.bounds import NS, OVER, UNSET, UNSET_RATE, FlowLimits, Rate
 from services.risk.core.switches.alerts import Alerts, Change
 from shared.contract.base import Message
 from shared.contract.orders import OrderEvent
@@ -161,6 +161,8 @@ class Flow:
         if sent <= worst.room:
             return Measured("R12", "RISK_MESSAGE_RATE", True, str(sent), worst.words, worst.scope, "", most_used)
         reason = f"{worst.scope} sends {venue} more messages than {worst.words} a second"
+        if worst is UNSET_RATE:
+            reason = unset("messages_per_s_max", worst.scope)
         return Measured("R12", "RISK_MESSAGE_RATE", False, str(sent), worst.words, worst.scope, reason, most_used)
 
     def _ratio(self, check: RiskCheck, limits: FlowLimits, now_ns: int) -> Measured:
@@ -176,6 +178,8 @@ class Flow:
             used = 0.0 if graced else over / divisor / bound.size
             return Measured("R13", "RISK_ORDERS_PER_TRADE", True, value, bound.words, bound.scope, "", used)
         reason = f"{messages + 1} messages for {trades} trades in {check.symbol} today; {bound.words} are allowed"
+        if bound is UNSET:
+            reason = unset("orders_per_trade_max", bound.scope)
         return Measured("R13", "RISK_ORDERS_PER_TRADE", False, value, bound.words, bound.scope, reason, OVER)
 
     def _duplicate(self, check: RiskCheck, now_ns: int) -> Measured:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.risk.core.conduct.windows import Occurrences
-from services.risk.core.findings import Measured
-from services.risk.core.limits.bounds import Bound
+from services.risk.core.findings import Measured, unset
+from services.risk.core.limits.bounds import UNSET, Bound
 from services.risk.core.switches.alerts import Alerts, Change, person
 from shared.contract import keys
 from shared.contract.base import Message, Nanos, normal_symbol
@@ -55,6 +55,8 @@ class Repetition:
         if not (ok := done < bound.most):
             done_so = f"{owner} executed {check.side} {check.symbol} {done} times in {self._executions.window_s:g} s"
             reason = f"{done_so}, and {bound.words} disable it"
+            if bound is UNSET:
+                reason = unset("executions_max", bound.scope)
         return Measured("R15", EXECUTED, ok, str(done), bound.words, bound.scope, reason, used)
 
     def executed(self, owner: str, order: Order, bound: Bound, now_ns: int) -> Change | None:

@@ -12,9 +12,6 @@ from shared.contract.orders import AT_ONCE, Order, OrderStatus, OrderType
 from shared.contract.risk import Reservation, RiskCheck
 from shared.domain.lifecycle import OPEN
 
-_SET = object.__setattr__
-_FIELDS = set(Reservation.model_fields)
-
 UNDECIDED = frozenset({OrderStatus.NEW, OrderStatus.PENDING_RISK})
 """Not yet approved, so not yet exposure: risk itself has still to be asked."""
 
@@ -38,6 +35,7 @@ class Hold:
 
     `verdict` is kept for as long as it may be asked for again: once the order is heard of, the oms has it on disk.
     `terms` are the limit and the stop price it was made for, `rests` the price at which it may rest at a venue.
+    `filled` is what of the order had filled as last heard: so much of it is in the position by now, and no more.
     """
 
     reservation: Reservation
@@ -46,6 +44,7 @@ class Hold:
     terms: tuple[Decimal | None, Decimal | None] = (None, None)
     rests: Decimal | None = None
     asked: Asked | None = None
+    filled: Decimal = Decimal(0)
 
 
 def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal]) -> Hold:
@@ -55,7 +54,7 @@ def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal])
     price = hold.reservation.price if hold and hold.terms == terms and not hold.asked else worst(order)
     if (new := order.replacing) is not None:
         quantity = max(quantity, new.quantity - order.filled_quantity)
-        price = max(price, worst(order.model_copy(update={"price": new.price, "quantity": new.quantity})))
+        price = max(price, worst(order.altered(price=new.price, quantity=new.quantity)))
         rests = _keener(order.side.value, rests, new.price)
     if asked is not None and _shows(order, asked):
         asked = None
@@ -69,7 +68,8 @@ def standing(order: Order, hold: Hold | None, worst: Callable[[Order], Decimal])
         reservation = hold.reservation
     else:
         reservation = reservation_of(order, quantity, price, order.created_ns)
-    return Hold(reservation, order.version, None, terms if settled else (None, None), rests, asked)
+    settled_terms = terms if settled else (None, None)
+    return Hold(reservation, order.version, None, settled_terms, rests, asked, order.filled_quantity)
 
 
 def _shows(order: Order, asked: Asked) -> bool:
@@ -93,24 +93,18 @@ def _keener(side: str, one: Decimal | None, other: Decimal | None) -> Decimal | 
 
 
 def reservation_of(wanted: RiskCheck | Order, quantity: Decimal, price: Decimal, at_ns: int) -> Reservation:
-    """What an order sets aside. Its words were all checked before, so that they are only put together."""
-    made = Reservation.__new__(Reservation)
-    fields = {
-        "account": wanted.account,
-        "order_id": wanted.order_id,
-        "symbol": wanted.symbol,
-        "side": str(wanted.side),
-        "quantity": quantity,
-        "price": price,
-        "strategy": wanted.strategy,
-        "group": wanted.group,
-        "reserved_ns": at_ns,
-    }
-    _SET(made, "__dict__", fields)
-    _SET(made, "__pydantic_fields_set__", _FIELDS)
-    _SET(made, "__pydantic_extra__", None)
-    _SET(made, "__pydantic_private__", None)
-    return made
+    """What an order sets aside."""
+    return Reservation.made(
+        account=wanted.account,
+        order_id=wanted.order_id,
+        symbol=wanted.symbol,
+        side=str(wanted.side),
+        quantity=quantity,
+        price=price,
+        strategy=wanted.strategy,
+        group=wanted.group,
+        reserved_ns=at_ns,
+    )
 
 
 @dataclass(slots=True)

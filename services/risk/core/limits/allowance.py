@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import IntEnum
 
-from services.risk.core.findings import Most, finding
+from services.risk.core.findings import Most
 from services.risk.core.limits.bounds import FlowLimits, LossLimits
+from shared.contract.judgement import Phrase, phrase
 from shared.contract.risk import Limits
 
 ZERO = Decimal(0)
@@ -70,20 +71,20 @@ class Allowance:
         added = (self.gross, self.net, self.concentration, self.leverage, self.open_notional)
         self.levels = tuple(sorted({level for bounds in added for level, _ in bounds}))
         # What is said of nearly every order is written here, once.
-        self.is_set = finding("R00", "RISK_NO_LIMITS", "set", "set", f"{account}.{symbol}")
-        self.not_killed = finding("R19", "RISK_KILLED", "none", "none", "firm")
-        self.active = finding("R18", "RISK_TRADING_STATE", "ACTIVE", "ACTIVE", account)
-        self.unblocked = finding("R03", "RISK_SYMBOL_BLOCKED", "open", "open", symbol)
-        self.permitted = finding("R03", "RISK_NOT_PERMITTED", "permitted", "permitted", account)
-        self.no_crossing = finding("R16", "RISK_SELF_TRADE", "none", "none", account)
-        self.well = finding("R20", "RISK_UNHEALTHY", "well", "well", "risk")
+        self.is_set = phrase("R00", "RISK_NO_LIMITS", "set", "set", f"{account}.{symbol}")
+        self.not_killed = phrase("R19", "RISK_KILLED", "none", "none", "firm")
+        self.active = phrase("R18", "RISK_TRADING_STATE", "ACTIVE", "ACTIVE", account)
+        self.unblocked = phrase("R03", "RISK_SYMBOL_BLOCKED", "open", "open", symbol)
+        self.permitted = phrase("R03", "RISK_NOT_PERMITTED", "permitted", "permitted", account)
+        self.no_crossing = phrase("R16", "RISK_SELF_TRADE", "none", "none", account)
+        self.well = phrase("R20", "RISK_UNHEALTHY", "well", "well", "risk")
         # What is said of losses, for as long as nobody's are measured anew.
-        self.lost: tuple[str, ...] = ()
+        self.lost: tuple[tuple[Phrase, ...], tuple[str, ...]] = (), ()
         self.lost_at = -1
 
     def _one(self, rule: str, code: str, what: str, limit: str) -> Most:
         most = self._if_set(rule, code, what, limit)
-        return most if most and most.hard else Most(rule, code, what, self._account, ZERO)
+        return most if most and most.hard else self._nothing(rule, code, what, limit)
 
     def _if_set(self, rule: str, code: str, what: str, limit: str) -> Most | None:
         return _tightest(rule, code, what, limit, self._reach)
@@ -98,7 +99,10 @@ class Allowance:
         found = tuple((level, most) for level, most in bounds if most is not None)
         if any(most.hard for _, most in found):
             return found
-        return (*found, (level_of(Level.ACCOUNT), Most(rule, code, what, self._account, ZERO)))
+        return (*found, (level_of(Level.ACCOUNT), self._nothing(rule, code, what, limit)))
+
+    def _nothing(self, rule: str, code: str, what: str, limit: str) -> Most:
+        return Most(rule, code, what, self._account, ZERO, unset=limit)
 
 
 def _owners(account: str, strategy: str | None) -> tuple[str, ...]:

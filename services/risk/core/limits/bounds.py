@@ -84,8 +84,11 @@ class FlowLimits:
         )
 
 
+UNSET_RATE = Rate.of(UNSET)
+
+
 def _rates(given: Iterable[tuple[str, Decimal | None]]) -> tuple[Rate, ...]:
-    return tuple(Rate.of(bound) for bound in bounds(given) or (UNSET,))
+    return tuple(Rate.of(bound) for bound in bounds(given)) or (UNSET_RATE,)
 
 
 @dataclass(frozen=True, slots=True)

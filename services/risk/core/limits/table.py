@@ -21,7 +21,6 @@ class LimitTable:
 
     def __init__(self, configured: Mapping[str, Limits]) -> None:
         self._limits = dict(configured)
-        self._configured = configured
         self._kept: dict[tuple[str, str | None, str, bool], Allowance] = {}
 
     def put(self, scope: str, limits: Limits) -> None:

@@ -64,7 +64,7 @@ class Mark:
         update: dict[str, object] = {"equity": self.equity, "peak_equity": self.peak}
         if self.valued_ns >= 0:
             update["at_ns"] = self.valued_ns
-        return self.baseline.model_copy(update=update)
+        return self.baseline.altered(**update)
 
 
 def week_of(day: int) -> int:
@@ -91,4 +91,4 @@ def renewed(baseline: Baseline, day: int, equity: Decimal) -> Baseline:
     update: dict[str, object] = {"day": day, "day_equity": equity}
     if week_of(day) > baseline.week:
         update |= {"week": week_of(day), "week_equity": equity}
-    return baseline.model_copy(update=update)
+    return baseline.altered(**update)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from services.risk.core.conduct.windows import DAY_NS
-from services.risk.core.findings import Measured, text
-from services.risk.core.limits.bounds import NS, OVER, Bound, LossLimits
+from services.risk.core.findings import Measured, text, unset
+from services.risk.core.limits.bounds import NS, OVER, UNSET, Bound, LossLimits
 from services.risk.core.losses.baseline import Baseline, Mark, opened, renewed
 from services.risk.core.switches.alerts import Alerts, Change, person
 from services.risk.core.switches.gates import ACTIVE, Standing, strictest
@@ -51,6 +51,11 @@ class Losses:
         self._tripped: set[str] = set()
         self._unsaved: set[str] = set()
 
+    @property
+    def stopped(self) -> int:
+        """How many scopes have reached a limit and wait for a person."""
+        return len(self._tripped)
+
     # Valuing.
 
     def mark(self, scope: str, equity: Decimal | None, limits: Limits | None, now_ns: int) -> list[Change]:
@@ -78,9 +83,7 @@ class Losses:
     def _trip(self, known: Mark, code: str, reason: str, now_ns: int) -> Change:
         scope = known.baseline.scope
         self._tripped.add(scope)
-        known.baseline = known.saved().model_copy(
-            update={"state": self._action, "code": code, "reason": reason, "tripped_ns": now_ns}
-        )
+        known.baseline = known.saved().altered(state=self._action, code=code, reason=reason, tripped_ns=now_ns)
         alert = self._alerts.tell(code, f"{scope} is {self._action} until a person resets it: {reason}", scope, now_ns)
         return self._alerts.changed(alert, keys.baseline(scope), known.baseline)
 
@@ -92,7 +95,7 @@ class Losses:
         known = self._marks[scope]
         if scope in self._blind or not self._fresh(known, now_ns):
             raise Conflict("RISK_LOSS_UNKNOWN", f"{scope} cannot be valued now, so it cannot be measured anew")
-        known.baseline = opened(scope, self._day_of(now_ns), known.equity, now_ns).model_copy(update={"actor": actor})
+        known.baseline = opened(scope, self._day_of(now_ns), known.equity, now_ns).altered(actor=actor)
         known.peak = known.equity
         self._tripped.discard(scope)
         alert = self._alerts.tell("RISK_LOSS_RESET", f"{scope} may go on, says {actor}: {reason}", scope, now_ns)
@@ -141,8 +144,8 @@ class Losses:
 
     def _trouble(self, code: str, bound: Bound, loss: Decimal, now_ns: int, reduces: bool) -> Measured:
         scope = bound.scope
-        if not bound.size:
-            reason = f"{scope} may lose nothing: no loss limit is set for firm, account or strategy"
+        if bound is UNSET:
+            reason = unset("drawdown_max" if code == "RISK_DRAWDOWN_LIMIT" else "loss_max", scope)
         elif self._doubtful(scope, self._marks.get(scope), now_ns):
             reason = f"what {scope} has lost is not known: it was not valued of late"
             return Measured("R17", "RISK_LOSS_UNKNOWN", reduces, "unknown", bound.words, scope, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 from services.risk.core.conduct.repetition import Disabled
 from services.risk.core.evidence.shown import Shown, evidence
@@ -17,8 +18,6 @@ from services.risk.settings import limit_scope
 from shared.contract.base import Account, Message
 from shared.contract.errors import NotFound
 from shared.contract.risk import Kill, Limits, RiskAlert, TradingState
-
-PER_SYMBOL = ("long_quantity_max", "short_quantity_max", "concentration_fraction_max")
 
 
 class LimitUse(Message):
@@ -142,7 +141,7 @@ class Views:
         settings = keeper.settings.model_dump(mode="json", exclude={"limits"})
         return evidence({**shown, "risk": {name: str(value) for name, value in settings.items()}})
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, Any]:
         return self._keeper().stats()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.risk.core.findings import Findings, finding, text
+from services.risk.core.findings import Findings, text
+from shared.contract.judgement import phrase
 from shared.contract.market import Instrument
 from shared.contract.sessions import Sessions
 
@@ -10,15 +11,16 @@ from shared.contract.sessions import Sessions
 class Said:
     """A finding whose value alone changes."""
 
-    __slots__ = ("_after", "_before", "code", "limit", "rule", "scope")
+    __slots__ = ("_passed", "code", "limit", "rule", "scope")
 
     def __init__(self, rule: str, code: str, limit: str, scope: str) -> None:
         self.rule, self.code, self.limit, self.scope = rule, code, limit, scope
-        self._before, self._after = finding(rule, code, "\0", limit, scope).split("\\u0000")
+        self._passed = phrase(rule, code, None, limit, scope)
 
     def note(self, findings: Findings, ok: bool, measured: str, what: str) -> None:
         if ok:
-            findings.words.append(self._before + measured + self._after)
+            findings.phrases.append(self._passed)
+            findings.words.append(measured)
             return
         reason = f"{what} {measured} is not {self.limit}"
         findings.fail(self.rule, self.code, measured, self.limit, self.scope, reason)
@@ -31,8 +33,8 @@ class Form:
         symbol = instrument.symbol
         self.instrument = instrument
         self.sessions = sessions
-        self.listed = finding("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol)
-        self.is_open = finding("R02", "RISK_SESSION_CLOSED", "open", "open", instrument.calendar)
+        self.listed = phrase("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol)
+        self.is_open = phrase("R02", "RISK_SESSION_CLOSED", "open", "open", instrument.calendar)
         tick, lot = text(instrument.price_tick), text(instrument.lot)
         self.tick = Said("R04", "RISK_PRICE_TICK", f"a multiple of {tick}", symbol)
         self.lot = Said("R04", "RISK_LOT", f"a multiple of {lot}", symbol)

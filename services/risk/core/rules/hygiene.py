@@ -7,6 +7,7 @@ from decimal import Decimal
 from services.risk.core.findings import text
 from services.risk.core.rules.case import Case
 from services.risk.core.rules.form import Form, Said
+from shared.contract.base import rfc3339
 
 QUOTIENT_MAX = Decimal("1e27")
 FINITE = Said("R01", "RISK_BAD_NUMBER", "finite and > 0", "quantity")
@@ -36,7 +37,7 @@ def form(case: Case) -> None:
         reason = f"symbol {symbol} is not listed"
         findings.fail("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol, reason)
         return
-    findings.words.append(listed.listed)
+    findings.phrases.append(listed.listed)
     _session(case, listed)
     instrument = listed.instrument
     tick, quantity = instrument.price_tick, check.quantity
@@ -57,10 +58,11 @@ def _session(case: Case, listed: Form) -> None:
     """R02: the market trades now, and an order until a stated time still has time."""
     check, findings = case.check, case.findings
     if listed.sessions.is_open(case.now_ns):
-        findings.words.append(listed.is_open)
+        findings.phrases.append(listed.is_open)
     else:
         calendar = listed.instrument.calendar
-        reason = f"{check.symbol} is not traded now: calendar {calendar} is closed"
+        opens = rfc3339(listed.sessions.next_open(case.now_ns))
+        reason = f"{check.symbol} is not traded now: calendar {calendar} is closed, and opens at {opens}"
         findings.fail("R02", "RISK_SESSION_CLOSED", "closed", "open", calendar, reason)
     if check.time_in_force == "GTD" or check.expire_ns:
         expire_ns = check.expire_ns or 0

@@ -66,12 +66,12 @@ def shut(check: RiskCheck, allowance: Allowance, findings: Findings, gates: Gate
     """R19, and R18 as far as it needs no numbers."""
     killed = gates.kills.of(check)
     if killed is None:
-        findings.words.append(allowance.not_killed)
+        findings.phrases.append(allowance.not_killed)
     else:
         findings.fail("R19", "RISK_KILLED", killed, "none", killed, f"{killed} is killed")
     state, scope = gates.standing(check)
     if state is TradingState.ACTIVE:
-        findings.words.append(allowance.active)
+        findings.phrases.append(allowance.active)
     elif state is TradingState.HALTED:
         findings.fail("R18", STATE, "HALTED", "ACTIVE", scope, f"{_named(scope)} is HALTED")
 
@@ -110,19 +110,19 @@ def _allowed(case: Case, controls: Controls) -> None:
     """R03."""
     check, findings = case.check, case.findings
     if controls.gates.blocked(check.symbol) is None:
-        findings.words.append(case.allowance.unblocked)
+        findings.phrases.append(case.allowance.unblocked)
     else:
         findings.take(controls.gates.look(check))
     if controls.permissions.narrow:
         findings.take(controls.permissions.look(check, lambda: case.more > case.line.reducible))
     else:
-        findings.words.append(case.allowance.permitted)
+        findings.phrases.append(case.allowance.permitted)
 
 
 def _well(case: Case) -> None:
     """R20: no new risk while what is known may be old."""
     if not case.unwell:
-        case.findings.words.append(case.allowance.well)
+        case.findings.phrases.append(case.allowance.well)
         return
     case.findings.fail(
         "R20", "RISK_UNHEALTHY", case.unwell, "well", "risk", f"risk takes no new risk on: {case.unwell}"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from services.risk.core.exposure.book import Line
 from services.risk.core.findings import OVER, text
 from services.risk.core.rules.case import Case
+from shared.contract.judgement import phrase
 
 ZERO = Decimal(0)
 CODE = "RISK_BUYING_POWER"
@@ -41,10 +42,7 @@ def buying_power(case: Case) -> None:
         return
     if needed > 0 and (free - needed) * 2 < cash:
         findings.used = max(findings.used, 1 - float((free - needed) / cash))
-    findings.words.append(
-        f'{{"id":"R11","code":"{CODE}","value":"{text(needed)}","limit":"{text(free)}","scope":"{scope}",'
-        '"outcome":"PASS"}'
-    )
+    findings.say(phrase("R11", CODE, None, None, scope), text(needed), text(free))
 
 
 def _unpriced(case: Case) -> str | None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from services.risk.core.findings import Most, share, text
 from services.risk.core.rules.case import Case
+from shared.contract.judgement import phrase
 from shared.contract.market import Quote
 
 ZERO = Decimal(0)
@@ -21,10 +22,7 @@ def reference(case: Case) -> None:
     scope, limit = standing.scope or case.check.symbol, text(settings.reference_age_max_s)
     if not trouble:
         age = f"{standing.age_ns / 1e9:.3f}"
-        findings.words.append(
-            f'{{"id":"R05","code":"RISK_STALE_REFERENCE","value":"{age}","limit":"{limit}","scope":"{scope}",'
-            '"outcome":"PASS"}'
-        )
+        findings.say(phrase("R05", "RISK_STALE_REFERENCE", None, limit, scope), age)
     else:
         age = f"{standing.age_ns / 1e9:.3f}" if quote else trouble
         why = f"{trouble} ({age} s old)" if quote else "nobody quotes it"
@@ -75,7 +73,7 @@ def _touches(quote: Quote, side: str) -> tuple[Decimal | None, Decimal | None]:
 
 def _collar(case: Case, most: Most, distance: Decimal, touch: Decimal) -> None:
     if distance <= 0:
-        case.findings.words.append(most.head + "0" + most.passed)
+        case.findings.say(most.passed, "0")
     elif not case.findings.measure(most, share(distance, touch)):
         case.collared = True
 
@@ -101,13 +99,13 @@ def self_trade(case: Case) -> None:
     if check.order_type not in WAITING:
         best = case.exposure.resting(check.symbol, "SELL" if check.side == "BUY" else "BUY")
     if best is None:
-        findings.words.append(case.allowance.no_crossing)
+        findings.phrases.append(case.allowance.no_crossing)
         return
     price, order_id = best
     wanted = check.price or _reach(case)
     meets = wanted is None or (wanted >= price if check.side == "BUY" else wanted <= price)
     if not meets:
-        findings.words.append(case.allowance.no_crossing)
+        findings.phrases.append(case.allowance.no_crossing)
         return
     value = text(check.price) if check.price is not None else "market"
     reason = f"it would trade with the account's own order {order_id} at {text(price)}; cancel that first"

@@ -10,19 +10,19 @@ from services.risk.core.rules.case import Case
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+ACCOUNT = Level.ACCOUNT
 
 
 def limits(case: Case) -> bool:
     """R00: an account or symbol without limits; an unset limit is 0, not infinity."""
     check, findings = case.check, case.findings
     if case.allowance.scopes:
-        findings.words.append(case.allowance.is_set)
+        findings.phrases.append(case.allowance.is_set)
         return True
     scope = f"{check.account}.{check.symbol}"
     findings.used = 2.0
-    return findings.fail(
-        "R00", "RISK_NO_LIMITS", "none", "set", scope, f"account {check.account} has no limits for {check.symbol}"
-    )
+    reason = f"account {check.account} has no limits for {check.symbol}: PUT /limits/account.{check.account} sets them"
+    return findings.fail("R00", "RISK_NO_LIMITS", "none", "set", scope, reason)
 
 
 def order(case: Case) -> None:
@@ -32,7 +32,7 @@ def order(case: Case) -> None:
     if case.price is not None:
         notional = check.quantity * case.price * case.line.multiplier
         for level, most in allowance.notional:
-            rate = case.rates[level > Level.ACCOUNT]
+            rate = case.rates[level > ACCOUNT]
             if rate is not None:
                 findings.measure(most, notional * rate)
     if allowance.volume is not None and case.form is not None:
@@ -72,7 +72,7 @@ def exposure(case: Case) -> None:
     open_: dict[Level, Decimal] = {}
     for level in case.allowance.levels:
         sum_ = case.sums[level]
-        open_[level] = sum_.buys_value + sum_.sells_value + notionals[level > Level.ACCOUNT]
+        open_[level] = sum_.buys_value + sum_.sells_value + notionals[level > ACCOUNT]
     if case.exposure.book.unvalued or case.firm.unvalued:
         _unvalued(case)
     else:
@@ -102,7 +102,7 @@ def _held(case: Case, open_: dict[Level, Decimal], notionals: tuple[Decimal, Dec
     for level, most in case.allowance.net:
         sum_ = sums[level]
         net = sum_.net + sum_.buys_value if buys else sum_.sells_value - sum_.net
-        findings.measure(most, net + notionals[level > Level.ACCOUNT])
+        findings.measure(most, net + notionals[level > ACCOUNT])
 
 
 def _against_equity(case: Case, open_: dict[Level, Decimal]) -> None:

@@ -83,7 +83,7 @@ class Alerts:
     def acknowledge(self, alert_id: str) -> RiskAlert:
         if alert_id not in self._kept:
             raise NotFound(f"there is no alert {alert_id}")
-        self._kept[alert_id] = self._kept[alert_id].model_copy(update={"acknowledged": True})
+        self._kept[alert_id] = self._kept[alert_id].altered(acknowledged=True)
         return self._kept[alert_id]
 
     def recent(self, count: int) -> list[RiskAlert]:

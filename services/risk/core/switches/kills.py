@@ -46,7 +46,7 @@ class Kills:
     def set(self, kill: Kill, now_ns: int) -> Change:
         """Kill a scope. One that is killed already keeps its setter and is said again, so that it is enforced again."""
         scope = plain(kill.scope)
-        standing = self._set.get(scope) or kill.model_copy(update={"scope": scope, "active": True, "at_ns": now_ns})
+        standing = self._set.get(scope) or kill.altered(scope=scope, active=True, at_ns=now_ns)
         alert = self._put(standing, kill, now_ns)
         return self._alerts.changed(alert, keys.kill(scope), standing, say=standing)
 
@@ -76,7 +76,7 @@ class Kills:
         at_ns = kill.at_ns or now_ns
         if standing or at_ns <= self._lifted_ns.get(scope, -1):
             return None
-        heard = kill.model_copy(update={"scope": scope, "at_ns": at_ns})
+        heard = kill.altered(scope=scope, at_ns=at_ns)
         return self._alerts.changed(self._put(heard, heard, now_ns), keys.kill(scope), heard)
 
     def _hear_end(self, kill: Kill, standing: Kill, now_ns: int) -> Change | None:
