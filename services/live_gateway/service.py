@@ -46,7 +46,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
             watch(subjects.FRAME, floor.frame),
             answer(subjects.VENUE_STATEMENT, views.statement),
         ),
-        says=(subjects.ORDER_REPORT, subjects.RISK_KILL),
+        says=(subjects.ORDER_REPORT, subjects.RISK_KILL, subjects.ALERT),
         serves=(
             get("/venues", views.venues),
             get("/orders/{order_id}", views.show),
@@ -59,6 +59,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
             each(0.25, floor.expire),
             each(1, floor.keep_queues),
             each(1, gateway.stop),
+            each(settings.kill_poll_s, board.tell),
             each(1, dealer.guard),
             each(settings.reconcile_every_s, dealer.reconcile),
         ),
@@ -74,7 +75,7 @@ class LiveGateway:
         self._now_ns, self._settings = kit.clock.now_ns, settings
         self._store = OrderStore(kit.valkey, kit.journal)
         self._paper = PaperVenue(kit.instruments, build.terms(settings))
-        self._gates = build.gates(settings, authenticated=bool(getattr(kit.suite, "authentication", False)))
+        self._gates = build.gates(settings)
         self._desk = Desk(kit.instruments, build.patience(settings))
         venues, accounts = open_venues(settings, kit.clock, kit.instruments), build.accounts(settings)
         self.errands = Errands(venues, kit.log)
@@ -103,7 +104,7 @@ class LiveGateway:
         else:
             arrival, unfit = self._paper.next_arrival(now_ns), self.dealer.unfit(route)
             decision = self._desk.accept(route, unfit, arrival, now_ns, received_ns)
-            made = await self.dealer.carry_out(decision, new=True) or self._desk.forget(route.order_id)
+            made = await self.dealer.take_on(route.order_id, decision, self.floor.arriving)
         if not made and not await self._recall.repeat_known(route.account, route.order_id):
             await self.board.look_up()
             raise Unavailable("a kill was committed before the order; it comes again, to be refused")

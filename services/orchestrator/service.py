@@ -9,9 +9,10 @@ import orjson
 
 from services.orchestrator import core
 from services.orchestrator.settings import Settings
+from shared.contract.base import Account
 from shared.contract.errors import NotFound, Unavailable
 from shared.contract.roster import BY_NAME, ROSTER
-from shared.kit import Kit, Reply, Request, Service, any_method, get
+from shared.kit import Kit, Reply, Request, Service, SocketStream, any_method, get, websocket
 
 
 def wire(kit: Kit, settings: Settings) -> Service:
@@ -21,6 +22,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
         serves=(
             get("/system/status", door.status),
             any_method("/api/{service}/{path:path}", door.forward),
+            websocket("/api/oms/ws/accounts/{account}", door.follow),
         ),
     )
 
@@ -58,6 +60,10 @@ class FrontDoor:
         )
         headers = core.pick(answer.headers, core.PASSED_OUT)
         return Reply(answer.body, answer.status, headers, content_type=headers.pop("content-type", "application/json"))
+
+    async def follow(self, stream: SocketStream, account: Account) -> None:
+        """What the oms says of an account, word for word; a reader who falls behind is cut here as he is there."""
+        await self._peers.follow("oms", f"/ws/accounts/{account}", stream.put)
 
     async def _state(self, service: str) -> dict[str, Any]:
         if service == self._name:

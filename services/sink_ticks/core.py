@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from shared.contract.base import Message, Word, rfc3339
 from shared.contract.errors import NotFound, Refused
-from shared.contract.market import Bar, Quote, Tick
-from shared.contract.orders import Fill, OrderEvent
+from shared.contract.market import Bar, Interval, Quote, Tick
+from shared.contract.orders import OrderEvent
 from shared.contract.tables import BARS, FILLS, ORDERS, QUOTES, TABLES, TICKS, Table
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
 
-Columns = Mapping[str, Sequence[Any]]
+Row = tuple[Any, ...]
+"""One row of a table: its timestamp in ns, then the table's columns in their order."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """So many rows of one table, as columns."""
+class Sheet:
+    """What waits to be written into one table, as columns."""
 
-    table: Table
-    columns: Columns
-    count: int
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.columns: dict[str, list[Any]] = {name: [] for name in ("timestamp", *table.columns)}
+
+    @property
+    def count(self) -> int:
+        return len(self.columns["timestamp"])
+
+    def add(self, row: Row) -> None:
+        for column, value in zip(self.columns.values(), row, strict=True):
+            column.append(value)
+
+    def add_frame(self, ticks: TickColumns, sequence: int) -> None:
+        """A frame's ticks. Those without an id get the frame's place in the stream and their own within it."""
+        for name, values in columns_of(ticks, sequence).items():
+            self.columns[name].extend(values)
 
 
-def rows_of_frame(ticks: TickColumns, sequence: int) -> Rows:
-    """A frame's ticks. Those without an id get the frame's place in the stream and their own within it."""
+def columns_of(ticks: TickColumns, sequence: int) -> dict[str, list[Any]]:
     names = np.array(ticks.symbols, object)
     ids = Texts.of(ticks.trade_id).strings()
     if "" in ids:
         ids = [given or f"{sequence}.{at}" for at, given in enumerate(ids)]
-    columns: dict[str, Any] = {
+    columns: dict[str, list[Any]] = {
         "timestamp": ticks.event_ns.tolist(),
         "symbol": names[ticks.codes].tolist() if len(ticks) else [],
         "venue": [ticks.venue] * len(ticks),
@@ -44,64 +56,39 @@ def rows_of_frame(ticks: TickColumns, sequence: int) -> Rows:
     }
     for name in ("price", "quantity", "side", "receive_ns", "sequence"):
         columns[name] = getattr(ticks, name).tolist()
-    return Rows(TICKS, columns, len(ticks))
+    return columns
 
 
-def rows_of(message: Message, sequence: int) -> list[Rows]:
+def rows_of(message: Message, sequence: int) -> list[tuple[Table, Row]]:
     """One message as a row, or as several of different tables."""
     found = [_ROWS[type(message)](message, sequence)]
-    if isinstance(message, OrderEvent) and message.fill is not None:
-        found.append(_fill(message.fill))
-    return [Rows(table, {name: [value] for name, value in row.items()}, 1) for table, row in found]
+    if isinstance(message, OrderEvent) and (fill := message.fill) is not None:
+        found.append((FILLS, (fill.event_ns, *map(_exact, _FILL(fill)))))
+    return found
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """Rows of one table together, in this order."""
-    if len(parts) == 1:
-        return parts[0]
-    names = ("timestamp", *parts[0].table.columns)
-    columns = {name: [value for part in parts for value in part.columns[name]] for name in names}
-    return Rows(parts[0].table, columns, sum(part.count for part in parts))
+def _tick(tick: Tick, sequence: int) -> tuple[Table, Row]:
+    trade_id = tick.trade_id or str(sequence)
+    amounts = (float(tick.price), float(tick.quantity), int(tick.side))
+    return TICKS, (tick.event_ns, tick.symbol, tick.venue, trade_id, *amounts, tick.receive_ns, tick.sequence)
 
 
-def _tick(tick: Tick, sequence: int) -> tuple[Table, dict[str, Any]]:
-    return TICKS, {
-        "timestamp": tick.event_ns,
-        "symbol": tick.symbol,
-        "venue": tick.venue,
-        "trade_id": tick.trade_id or str(sequence),
-        "price": float(tick.price),
-        "quantity": float(tick.quantity),
-        "side": int(tick.side),
-        "receive_ns": tick.receive_ns,
-        "sequence": tick.sequence,
-    }
+def _quote(quote: Quote, _sequence: int) -> tuple[Table, Row]:
+    sides = map(_float, (quote.bid, quote.bid_quantity, quote.ask, quote.ask_quantity))
+    return QUOTES, (quote.event_ns, quote.symbol, quote.venue, *sides, quote.receive_ns, quote.sequence)
 
 
-def _quote(quote: Quote, _sequence: int) -> tuple[Table, dict[str, Any]]:
-    sides = ("bid", "bid_quantity", "ask", "ask_quantity")
-    return QUOTES, {
-        "timestamp": quote.event_ns,
-        "symbol": quote.symbol,
-        "venue": quote.venue,
-        **{side: _float(getattr(quote, side)) for side in sides},
-        "receive_ns": quote.receive_ns,
-        "sequence": quote.sequence,
-    }
+def _bar(bar: Bar, _sequence: int) -> tuple[Table, Row]:
+    return BARS[bar.interval], (bar.start_ns, *_BAR(bar))
 
 
-def _bar(bar: Bar, _sequence: int) -> tuple[Table, dict[str, Any]]:
-    table = BARS[bar.interval]
-    return table, {"timestamp": bar.start_ns, **{name: getattr(bar, name) for name in table.columns}}
+def _order(event: OrderEvent, _sequence: int) -> tuple[Table, Row]:
+    return ORDERS, (event.order.updated_ns, *map(_exact, _ORDER(event.order)))
 
 
-def _order(event: OrderEvent, _sequence: int) -> tuple[Table, dict[str, Any]]:
-    order = event.order
-    return ORDERS, {"timestamp": order.updated_ns, **{name: _exact(getattr(order, name)) for name in ORDERS.columns}}
-
-
-def _fill(fill: Fill) -> tuple[Table, dict[str, Any]]:
-    return FILLS, {"timestamp": fill.event_ns, **{name: _exact(getattr(fill, name)) for name in FILLS.columns}}
+_BAR = attrgetter(*BARS[Interval.m1].columns)
+_ORDER = attrgetter(*ORDERS.columns)
+_FILL = attrgetter(*FILLS.columns)
 
 
 def _exact(value: Any) -> Any:
@@ -110,7 +97,7 @@ def _exact(value: Any) -> Any:
     return value.value if isinstance(value, Word) else value
 
 
-_ROWS: dict[type[Message], Callable[[Any, int], tuple[Table, dict[str, Any]]]] = {
+_ROWS: dict[type[Message], Callable[[Any, int], tuple[Table, Row]]] = {
     Tick: _tick,
     Quote: _quote,
     Bar: _bar,
@@ -122,9 +109,9 @@ def _float(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def refusal(rows: Rows) -> str | None:
-    """Why no tape can hold these rows, or None."""
-    return "time_out_of_range" if rows.count and max(rows.columns["timestamp"]) > TIME_NS_MAX else None
+def refusal(latest_ns: int) -> str | None:
+    """Why no tape can hold rows up to this time, or None."""
+    return "time_out_of_range" if latest_ns > TIME_NS_MAX else None
 
 
 TIME_NS_MAX = 9_200_000_000_000_000_000

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from services.sink_ticks import core
-from services.sink_ticks.core import Rows
+from services.sink_ticks.core import Sheet
 from services.sink_ticks.settings import Settings
 from shared.contract.base import Symbol, Venue
 from shared.contract.subjects import BAR, BARS, FRAME, ORDER_EVENT, ORDERS, QUOTE, TICK, TICKS
 from shared.contract.tables import TICKS as TICKS_TABLE
+from shared.contract.tables import Table
 from shared.kit import Heard, Kit, Service, batch, get, post
 from shared.kit.frames import decode_frame
 
@@ -94,31 +95,26 @@ class Sink:
         written: Counter[str] = Counter()
         refused: Counter[str] = Counter()
         unreadable: list[tuple[Heard[Any], ValueError]] = []
-        waiting: dict[str, list[Rows]] = {}
+        waiting: dict[str, Sheet] = {}
         for one in heard:
             try:
-                found = _read(one)
+                sheets = _noted(one, waiting, refused)
             except ValueError as error:
                 unreadable.append((one, error))
                 continue
-            for rows in found:
-                if reason := core.refusal(rows):
-                    refused[reason] += rows.count
-                    continue
-                waiting.setdefault(rows.table.name, []).append(rows)
-                if sum(part.count for part in waiting[rows.table.name]) >= self._rows_at_once:
-                    written += await self._write(waiting.pop(rows.table.name))
-        for parts in waiting.values():
-            written += await self._write(parts)
+            for sheet in sheets:
+                if sheet.count >= self._rows_at_once:
+                    written += await self._write(waiting.pop(sheet.table.name))
+        for sheet in waiting.values():
+            written += await self._write(sheet)
         for one, error in unreadable:
             await self._bus.park(one, error)
         self._count(written, refused)
 
-    async def _write(self, parts: list[Rows]) -> Counter[str]:
-        rows = core.joined(parts)
-        if rows.count:
-            await self._tape.append(rows.table, rows.columns)
-        return Counter({rows.table.name: rows.count})
+    async def _write(self, sheet: Sheet) -> Counter[str]:
+        if sheet.count:
+            await self._tape.append(sheet.table, sheet.columns)
+        return Counter({sheet.table.name: sheet.count})
 
     def _count(self, written: Counter[str], refused: Counter[str]) -> None:
         self._written += written
@@ -129,7 +125,25 @@ class Sink:
             self._meter.count("rows_refused", count, reason=reason)
 
 
-def _read(one: Heard[Any]) -> list[Rows]:
+def _noted(one: Heard[Any], waiting: dict[str, Sheet], refused: Counter[str]) -> list[Sheet]:
+    """Put a message on the sheets of its tables; returns these. ValueError: it cannot be read, and nothing was put."""
     if one.subject == FRAME:
-        return [core.rows_of_frame(decode_frame(one.message.payload, one.message.venue), one.sequence)]
-    return core.rows_of(one.message, one.sequence)
+        ticks = decode_frame(one.message.payload, one.message.venue)
+        if len(ticks) and (reason := core.refusal(int(ticks.event_ns.max()))):
+            refused[reason] += len(ticks)
+            return []
+        sheet = _sheet(TICKS_TABLE, waiting)
+        sheet.add_frame(ticks, one.sequence)
+        return [sheet]
+    sheets: list[Sheet] = []
+    for table, row in core.rows_of(one.message, one.sequence):
+        if reason := core.refusal(row[0]):
+            refused[reason] += 1
+            continue
+        sheets.append(_sheet(table, waiting))
+        sheets[-1].add(row)
+    return sheets
+
+
+def _sheet(table: Table, waiting: dict[str, Sheet]) -> Sheet:
+    return waiting.setdefault(table.name, Sheet(table))

@@ -46,7 +46,8 @@ appendonly yes
 appendfsync always
 no-appendfsync-on-rewrite no
 auto-aof-rewrite-percentage 100
-auto-aof-rewrite-min-size 64mb
+auto-aof-rewrite-min-size 256mb
+rdbcompression no
 maxmemory-policy noeviction
 log-timestamp-format iso8601
 """

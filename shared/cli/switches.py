@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from shared.cli.trade import front_door
-from shared.cli.verb import Json, verb
+from shared.cli.verb import Account, Json, verb
 
 switches = typer.Typer()
 
@@ -42,6 +42,26 @@ def lift(scope: str, actor: Actor = None, as_json: Json = False) -> None:
     from shared.cli.door import segment
 
     answer = front_door().delete(f"/api/risk/kill/{segment(scope)}", actor=actor or _login())
+    show.out(answer, answer["message"], as_json=as_json)
+
+
+@verb(switches)
+def release(
+    what: Annotated[str, typer.Argument(help="The id of an order that waits over a soft limit, or a killed scope.")],
+    reason: Annotated[str, typer.Option(help="Why the order may pass.")] = "by hand",
+    account: Account = None,
+    actor: Actor = None,
+    as_json: Json = False,
+) -> None:
+    """Let one order pass that is over a soft limit, or lift a kill; that takes a second person."""
+    from shared.cli import show
+    from shared.cli.door import segment
+
+    if what == "firm" or "." in what:  # no order id has a dot
+        lift(what, actor, as_json)
+        return
+    words = {"actor": actor or _login(), "reason": reason, "account": account}
+    answer = front_door().post(f"/api/risk/risk/releases/{segment(what)}", words)
     show.out(answer, answer["message"], as_json=as_json)
 
 

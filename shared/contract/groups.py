@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from pydantic import model_validator
 
-from shared.contract.base import Message, Price
-from shared.contract.orders import AT_ONCE, Order, OrderType, Side, SubmitOrder, Trail
+from shared.contract.base import Message, Price, Trail
+from shared.contract.orders import AT_ONCE, Order, OrderType, Side, SubmitOrder
 
 
 class TakeProfit(Message):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from shared.contract.accounts import Balance, Position
-from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
+from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Trail, Venue, Word
 
 
 class Side(Word):
@@ -52,9 +52,6 @@ class TimeInForce(Word):
 
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 """These never rest."""
-
-Trail = Annotated[str, Field(pattern=r"^\d{1,18}(\.\d{1,12})?%?$")]
-"""How far a trailing stop follows the market: a distance in price (`250`) or a share of it (`1.5%`)."""
 
 
 class Role(Word):
@@ -162,7 +159,7 @@ class Replacement(Message):
     """New terms on their way to the venue. `number` counts an order's replacements from 1."""
 
     number: int
-    price: Price | None
+    price: Price | None = None
     quantity: Quantity
 
 
@@ -197,6 +194,10 @@ class Order(Terms):
     version: int = 1
     created_ns: Nanos
     updated_ns: Nanos
+
+    def _words(self) -> bytes:
+        """Without what has no value, most of an order's fields: it is kept three times in its life."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
     @property
     def leaves(self) -> Decimal:
@@ -336,9 +337,12 @@ class OrderEvent(Message):
 
     def _words(self) -> bytes:
         """Of the words of its parts, most of which are kept by themselves as well."""
-        parts = (self.order, self.fill, self.report, self.position, self.strategy_position, self.balance)
-        return _EVENT % (self.account.encode(), *[b"null" if part is None else part.encode() for part in parts])
+        words = b'{"account":"%b","order":%b' % (self.account.encode(), self.order.encode())
+        for name in _PARTS:
+            if (part := getattr(self, name)) is not None:
+                words += b',"%b":%b' % (name.encode(), part.encode())
+        return words + b"}"
 
 
-_EVENT = b'{"account":"%b","order":%b,"fill":%b,"report":%b,"position":%b,"strategy_position":%b,"balance":%b}'
-"""An order event, field by field."""
+_PARTS = ("fill", "report", "position", "strategy_position", "balance")
+"""What else an order event may hold."""

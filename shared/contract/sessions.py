@@ -26,7 +26,7 @@ class Sessions(Protocol):
         ...
 
     def next_open(self, at_ns: int) -> int:
-        """When the first session after that time begins."""
+        """When the first session after that time begins; within a pause, when that ends."""
         ...
 
 
@@ -69,18 +69,21 @@ class Timetable(Message):
 
     def is_open(self, at_ns: int) -> bool:
         session = bisect_right(self.opens, self._known(at_ns)) - 1
-        return at_ns < self.closes[session] and not self._pauses(at_ns)
+        return at_ns < self.closes[session] and self._pause_end(at_ns) is None
 
     def session_end(self, at_ns: int) -> int:
         return self.closes[bisect_right(self.closes, self._known(at_ns))]
 
     def next_open(self, at_ns: int) -> int:
-        session = bisect_right(self.opens, self._known(at_ns))
+        if pause_end := self._pause_end(self._known(at_ns)):
+            return pause_end
+        session = bisect_right(self.opens, at_ns)
         return self.opens[session] if session < len(self.opens) else self._known(self.closes[-1])
 
-    def _pauses(self, at_ns: int) -> bool:
+    def _pause_end(self, at_ns: int) -> int | None:
+        """The end of the pause in which that time lies."""
         pause = bisect_right(self.breaks, at_ns, key=_beginning) - 1
-        return pause >= 0 and at_ns < self.breaks[pause][1]
+        return self.breaks[pause][1] if pause >= 0 and at_ns < self.breaks[pause][1] else None
 
     def _known(self, at_ns: int) -> int:
         if self.opens[0] <= at_ns < self.closes[-1]:

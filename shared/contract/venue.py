@@ -7,7 +7,19 @@ from decimal import Decimal
 from pydantic import Field
 
 from shared.contract.base import Account, Amount, Message, Name, Nanos, Price, Quantity, Symbol, Venue, Word
+from shared.contract.errors import Refused
 from shared.contract.orders import OrderStatus, OrderType, Replacement, Report, RouteOrder, Side, VenueFill
+
+PAPER = "paper"
+VENUES = (PAPER, "binance")
+"""Every venue that orders can be for. The live gateway knows the way to each, be it configured or not."""
+
+
+def known_venue(venue: str) -> str:
+    """The venue; Refused when there is no such one."""
+    if venue not in VENUES:
+        raise Refused("UNKNOWN_VENUE", f"there is no venue {venue}; known: {', '.join(VENUES)}", field="venue")
+    return venue
 
 
 class Mode(Word):
@@ -26,6 +38,17 @@ class ModeRequest(Message):
     venue: Venue | None = None
     sentence: str = Field(default="", max_length=200)
     actor: Name = "unnamed"
+
+
+class ModeChange(Message):
+    """A venue's mode as it was changed: from `before` to `mode`, by whom, when and why."""
+
+    venue: Venue
+    before: Mode
+    mode: Mode
+    actor: Name
+    reason: str = ""
+    at_ns: Nanos
 
 
 class PanicRequest(Message):

@@ -58,29 +58,25 @@ def hold(position: Position, fill: Fill, multiplier: Decimal = ONE) -> Position:
         realized -= paid - opened + borne
         borne = opened
         average = fill.price if after else ZERO
-    return position.model_copy(
-        update={
-            "quantity": after,
-            "average_price": average,
-            "cost": borne,
-            "realized_pnl": realized,
-            "fees": position.fees + fill.fee,
-            "last_price": fill.price,
-            "updated_ns": fill.committed_ns,
-            "version": position.version + 1,
-        }
+    return position.altered(
+        quantity=after,
+        average_price=average,
+        cost=borne,
+        realized_pnl=realized,
+        fees=position.fees + fill.fee,
+        last_price=fill.price,
+        updated_ns=fill.committed_ns,
+        version=position.version + 1,
     )
 
 
 def pay(balance: Balance, fill: Fill, multiplier: Decimal = ONE, rate: Decimal = ONE) -> Balance:
     """The account's money after a fill: notional against quantity, and the fee."""
-    return balance.model_copy(
-        update={
-            "cash": balance.cash - _charge(fill, multiplier, rate),
-            "fees": balance.fees + _kept(fill.fee * rate),
-            "version": balance.version + 1,
-            "updated_ns": fill.committed_ns,
-        }
+    return balance.altered(
+        cash=balance.cash - _charge(fill, multiplier, rate),
+        fees=balance.fees + _kept(fill.fee * rate),
+        version=balance.version + 1,
+        updated_ns=fill.committed_ns,
     )
 
 
@@ -110,12 +106,10 @@ def entry(
     if currency != account_currency:
         lines.append(("conversion", currency, -notional(fill, multiplier) - fill.fee))
         lines.append(("conversion", account_currency, charge))
-    return Entry(
+    return Entry.made(
         account=fill.account,
         fill_id=fill.fill_id,
-        postings=tuple(
-            Posting.model_construct(ledger=at, unit=unit, amount=amount) for at, unit, amount in lines if amount
-        ),
+        postings=tuple(Posting.made(ledger=at, unit=unit, amount=amount) for at, unit, amount in lines if amount),
         at_ns=fill.committed_ns,
     )
 

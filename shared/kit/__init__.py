@@ -5,6 +5,7 @@ from shared.kit.clock import Clock
 from shared.kit.journal import Journal
 from shared.kit.kit import Kit
 from shared.kit.meter import Meter
+from shared.kit.outbox import Kept
 from shared.kit.service import (
     Heard,
     Service,
@@ -35,6 +36,7 @@ __all__ = [
     "Heard",
     "IdempotencyKey",
     "Journal",
+    "Kept",
     "Kit",
     "Meter",
     "Reply",

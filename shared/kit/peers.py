@@ -1,15 +1,24 @@
-"""Peers: HTTP to another service by its name on the roster."""
+"""Peers: HTTP to another service by its name on the roster, and what its sockets say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
+import orjson
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.http11 import Response
 
-from shared.contract.errors import Unavailable
+from shared.contract.errors import Refused, Unavailable
 from shared.kit.log import request_id
 from shared.kit.settings import Suite
+
+PING_EVERY_S = 10.0
+PONG_WITHIN_S = 10.0
+CLOSE_WITHIN_S = 2.0
+SAID_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,46 @@ class Peers:
             raise Unavailable(f"{service} did not answer: {error!r}"[:300]) from error
         return PeerAnswer(answer.status_code, answer.headers, answer.content)
 
+    async def follow(self, service: str, path: str, put: Callable[[orjson.Fragment], None]) -> None:
+        """Hand on what a peer's socket says, word for word, until it has nothing more to say.
+
+        Refused as the peer refuses it; Unavailable when it is not there, or ends before it is done.
+        """
+        opening = connect(
+            self._suite.url(service).replace("http", "ws", 1) + path,
+            additional_headers={"X-Request-Id": request_id.get()},
+            proxy=None,
+            compression=None,
+            max_size=SAID_BYTES_MAX,
+            ping_interval=PING_EVERY_S,
+            ping_timeout=PONG_WITHIN_S,
+            close_timeout=CLOSE_WITHIN_S,
+        )
+        try:
+            async with opening as socket:
+                async for words in socket:
+                    put(orjson.Fragment(words))
+        except InvalidStatus as error:
+            raise _refusal(service, error.response) from error
+        except ConnectionClosed as error:
+            told = f": {error.rcvd.reason or error.rcvd.code}" if error.rcvd else ""
+            raise Unavailable(f"{service} ended the connection{told}; connect again") from error
+        except (OSError, WebSocketException) as error:
+            raise Unavailable(f"{service} did not answer: {error!r}"[:300]) from error
+
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _refusal(service: str, answer: Response) -> Refused | Unavailable:
+    """What a peer's problem document says."""
+    try:
+        problem = orjson.loads(answer.body or b"")
+        code, detail, status = problem["code"], problem["detail"], answer.status_code
+        field = next((one["field"] for one in problem.get("errors", ())), None)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return Unavailable(f"{service} answered {answer.status_code} and nothing that could be read")
+    return Refused(code, detail, status=status, field=field) if status < 500 else Unavailable(f"{service}: {detail}")
 
 
 def _raw(path: str, query: str) -> bytes:

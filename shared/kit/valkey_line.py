@@ -48,7 +48,7 @@ class Line:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(1):
-                _, wire = await loop.create_connection(_Wire, self._host, self._port)
+                _, wire = await loop.create_connection(lambda: _Wire(loop), self._host, self._port)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"Valkey is away: {error!r}"[:300]) from error
         self._wire = wire
@@ -60,7 +60,8 @@ class Line:
 class _Wire(asyncio.Protocol):
     """One connection. Once cut it stays so."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[_Asked] = deque()
@@ -69,7 +70,7 @@ class _Wire(asyncio.Protocol):
     async def ask(self, commands: Commands) -> list[Any]:
         if self._transport is None:
             raise Unavailable(self._why_cut)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         asked = _Asked(len(commands), loop.create_future())
         self._waiting.append(asked)
         self._transport.write(b"".join([hiredis.pack_command(command) for command in commands]))

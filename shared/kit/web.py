@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
+import starlette.routing
 from fastapi import Depends, FastAPI, Header
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -64,7 +65,7 @@ def to_json(words: Any) -> bytes:
 
     `created_ns: 17…` becomes `created_at: "2026-…Z", created_ns: "17…"`: whole for people and for JavaScript.
     """
-    plain = words.encode() if isinstance(words, Words) else orjson.dumps(words, default=_plain, option=_OPTIONS)
+    plain = words.shown() if isinstance(words, Words) else orjson.dumps(words, default=_plain, option=_OPTIONS)
     return _NANOS.sub(_outward, plain) + b"\n"  # so that answers end their line in a terminal
 
 
@@ -81,7 +82,7 @@ def _outward(member: re.Match[bytes]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return orjson.Fragment(value.encode()) if isinstance(value, Words) else str(value)
+    return orjson.Fragment(value.shown()) if isinstance(value, Words) else str(value)
 
 
 def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:
@@ -91,13 +92,21 @@ def open_app(service: str, version: str, routes: list[Route], guard: Callable[[]
         methods = METHODS if route.method == "*" else [route.method]
         endpoint = _guarded(route.handler, _unguarded if route.always else guard)
         if route.method == "*":
-            app.add_route(route.path, endpoint, methods=methods, include_in_schema=False)
+            app.router.routes.append(_AnyMethod(route.path, endpoint, methods=methods, include_in_schema=False))
         else:
             app.add_api_route(route.path, endpoint, methods=methods, response_model=None, name=route.handler.__name__)
     app.add_exception_handler(Exception, _bug)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app
+
+
+class _AnyMethod(starlette.routing.Route):
+    """A route that is known by its path when the request is measured, as FastAPI's own are."""
+
+    def matches(self, scope: Scope) -> tuple[starlette.routing.Match, Scope]:
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}
 
 
 async def _nothing_unknown(request: Request) -> None:

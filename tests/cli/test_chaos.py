@@ -25,3 +25,5 @@ def test_what_was_asked_for_is_handed_on_and_its_exit_code_comes_back(tmp_path: 
     )
     assert chaos.play("nightly", 5, ["F1", "F3"], 2, checkout=tmp_path) == 7
     assert (tmp_path / "asked").read_text() == "--profile nightly --seed 5 --faults F1 F3 --loops 2"
+    assert chaos.play("pr", 5, ["F8"], None, 4, checkout=tmp_path) == 7
+    assert (tmp_path / "asked").read_text() == "--profile pr --seed 5 --faults F8 --only 4"

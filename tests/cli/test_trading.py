@@ -98,6 +98,41 @@ def test_a_kill_is_lifted_by_somebody_else(suite: Suite) -> None:
     assert answer(suite, "submit", "BTCUSDT", "buy", "0.01", *rest)["status"] == "ACCEPTED"
 
 
+def test_a_kill_is_released_by_somebody_else(suite: Suite) -> None:
+    said(suite, "kill", "strategy.loose", "--reason", "it runs wild", "--as", "ada")
+    assert "SECOND_PERSON_NEEDED" in refused(suite, "release", "strategy.loose", "--as", "ada")
+    assert "strategy.loose may trade again, says grace" in said(suite, "release", "strategy.loose", "--as", "grace")
+
+
+def test_what_a_file_kills_risk_denies_and_the_oms_ends_until_somebody_else_releases_it(suite: Suite) -> None:
+    sell = ("submit", "BTCUSDT", "sell", "0.01", "--stop", "40000", "--account", "filed")
+    held = answer(suite, *sell)
+    file = suite.var / "kill" / "account.filed"
+    file.write_text("by hand")
+    suite.await_status(held["order_id"], "CANCELED")
+    wait_until(lambda: "RISK_KILLED" in invoked(suite, *sell).stderr, "risk to know of the file")
+    file.unlink()
+    assert "RISK_KILLED" in refused(suite, *sell)
+    said(suite, "release", "account.filed", "--as", "a-second-person")
+    wait_until(lambda: not suite.get("/api/live-gateway/mode")["killed"], "the gateway to hear of the release")
+    assert answer(suite, *sell)["status"] == "ACCEPTED"
+
+
+def test_an_order_over_a_soft_limit_is_released_by_somebody_else(suite: Suite) -> None:
+    limits = {
+        **{"order_quantity_max": "5", "order_notional_max": "500000"},
+        **{"long_quantity_max": "20", "short_quantity_max": "20", "soft": {"order_quantity_max": "0.5"}},
+    }
+    suite.call("PUT", "/api/risk/limits/account.soft.symbol.BTCUSDT?actor=grace", json=limits)
+    buy = ("submit", "BTCUSDT", "buy", "1", "--price", "40000", "--account", "soft")
+    order = answer(suite, *buy)
+    assert order["status"] == "PENDING_RISK"
+
+    assert "waits for no release" in refused(suite, "release", "soft-unknown", "--as", "grace")
+    said(suite, "release", order["order_id"], "--reason", "it is hedged", "--as", "grace")
+    suite.await_status(order["order_id"], "WORKING")
+
+
 def test_whoever_gives_no_name_is_known_by_that_of_the_login(suite: Suite) -> None:
     assert "killed by linus" in said(suite, "kill", "symbol.SPY", "--reason", "a try")
     said(suite, "lift", "symbol.SPY", "--as", "grace")

@@ -15,7 +15,8 @@ from tests.journeys.rig import free_offset
 
 VERBS = (
     *("up", "down", "ps", "logs", "doctor", "chaos", "version", "status"),
-    *("submit", "replace", "orders", "cancel", "cancel-all", "why", "positions", "bars", "replay", "kill", "lift"),
+    *("submit", "replace", "orders", "cancel", "cancel-all", "why", "positions", "bars", "replay"),
+    *("kill", "lift", "release"),
 )
 
 
@@ -71,7 +72,7 @@ def test_a_usage_error_ends_with_2(arguments: list[str]) -> None:
             ["replay", "a.csv"],
         ),
         *(["replace", "x", "--price", "1"], ["cancel-all", "--everything"], ["why", "x"]),
-        *(["kill", "firm", "--reason", "now"], ["lift", "firm"]),
+        *(["kill", "firm", "--reason", "now"], ["lift", "firm"], ["release", "firm"], ["release", "default-1"]),
     ],
 )
 def test_without_a_suite_a_verb_says_how_to_start_one(arguments: list[str]) -> None:

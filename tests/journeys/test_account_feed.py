@@ -11,13 +11,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from shared.contract.roster import ROSTER
+from shared.contract.roster import BY_NAME
 from tests.journeys.rig import Suite, running
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.suite
 
-OMS_PORT = next(entry.port for entry in ROSTER if entry.name == "oms")
+DOOR_PORT = BY_NAME["orchestrator"].port
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def _priced(suite: Suite) -> bool:
 
 
 def reader(suite: Suite, account: str) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{OMS_PORT + suite.offset}/ws/accounts/{account}", proxy=None)
+    return connect(f"ws://127.0.0.1:{DOOR_PORT + suite.offset}/api/oms/ws/accounts/{account}", proxy=None)
 
 
 def heard(stream: ClientConnection) -> Any:
@@ -72,8 +72,10 @@ def test_after_the_oms_was_killed_a_reader_begins_with_what_was_committed(suite:
     with reader(suite, "default") as stream:
         heard(stream)
         suite.kill("oms")
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ConnectionClosed) as closed:
             heard(stream)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason[:24]) == (1013, "oms ended the connection")
     suite.await_ready()
 
     with reader(suite, "default") as stream:
@@ -89,6 +91,8 @@ def test_an_order_of_the_real_suite_says_why_it_is_as_it_is(suite: Suite) -> Non
     story = suite.get(f"/api/oms/orders/{order['order_id']}/why")
 
     assert story["verdict"]["approved"] is True
+    assert len(story["verdict"]["rules"]) > 30
+    assert all({"id", "code", "value", "limit", "scope", "outcome"} == set(rule) for rule in story["verdict"]["rules"])
     assert story["commits"][0]["version"] == 1
     assert story["commits"][-1]["status"] == "FILLED"
     assert sum(Decimal(fill["quantity"]) for fill in story["fills"]) == Decimal("0.01")

@@ -238,8 +238,8 @@ def test_orders_and_fills_of_other_hands_are_adopted_and_told(suite: Suite, mark
     assert "RECONCILIATION_EXTERNAL" in alerts(suite, "default")
     found = suite.get("/api/oms/orders", account="default", strategy="external")["orders"]
     assert sorted((one["status"], one["filled_quantity"]) for one in found) == [
-        ("FILLED", "0.30000000"),
-        ("PARTIALLY_FILLED", "0.20000000"),
+        ("FILLED", "0.3"),
+        ("PARTIALLY_FILLED", "0.2"),
     ]
     position = D(suite.get("/api/oms/positions/default")["BTCUSDT"]["quantity"])
     assert position == D("0.52")

@@ -112,6 +112,8 @@ def test_a_market_that_pauses_at_noon_is_closed_and_still_in_its_session(folder:
     assert session(hong_kong, "2025-06-02 03:59") == (True, ns("2025-06-02 08:00"))
     assert session(hong_kong, "2025-06-02 04:00") == (False, ns("2025-06-02 08:00"))
     assert session(hong_kong, "2025-06-02 05:00") == (True, ns("2025-06-02 08:00"))
+    assert hong_kong.next_open(ns("2025-06-02 04:00")) == ns("2025-06-02 05:00")
+    assert hong_kong.next_open(ns("2025-06-02 05:00")) == ns("2025-06-03 01:30")
 
 
 def test_a_calendar_of_which_only_so_much_is_decreed_ends_there(folder: Path) -> None:

@@ -157,7 +157,7 @@ async def test_a_good_order_is_taken_in_any_case_and_spelling(client: httpx.Asyn
 
     order = answer.json()
     assert (answer.status_code, answer.headers["x-key"]) == (201, "k1")
-    assert (order["symbol"], order["side"], order["price"], order["quantity"]) == ("BTCUSDT", "SELL", "10.5", "0.10")
+    assert (order["symbol"], order["side"], order["price"], order["quantity"]) == ("BTCUSDT", "SELL", "10.5", "0.1")
 
 
 async def test_an_idempotency_key_that_could_break_a_key_is_refused(client: httpx.AsyncClient) -> None:

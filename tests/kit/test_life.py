@@ -98,7 +98,7 @@ def test_a_service_shows_what_it_is_and_does(tmp_path: Path) -> None:
 
     assert (version["service"], version["git"]) == ("orchestrator", "abc123")
     assert stats["http_requests"] >= 1
-    assert "trade2026_orchestrator_http_requests_total{" in metrics
+    assert "trade2026_http_requests_total{" in metrics
     assert "/system/status" in paths
     assert door.status("/docs") == 200
     door.process.send_signal(signal.SIGTERM)

@@ -64,6 +64,18 @@ def test_only_loopback_may_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> No
         load_suite()
 
 
+def test_in_a_container_a_service_listens_to_all_of_it_and_finds_the_others_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = load_suite()
+    assert (alone.listens_on, alone.url("oms")) == ("127.0.0.1", "http://127.0.0.1:8099")
+
+    monkeypatch.setenv("TRADE2026_CONTAINED", "true")
+    contained = load_suite()
+    assert (contained.listens_on, contained.url("oms")) == ("0.0.0.0", "http://oms:8099")
+    assert contained.url("live-gateway") == "http://live-gateway:8200"
+
+
 def test_an_unknown_suite_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADE2026_PORTOFFSET", "1")
 

@@ -86,7 +86,7 @@ class House:
         return connect(f"ws://127.0.0.1:{self.port}{path}", proxy=None, **options)
 
     def is_left_alone(self) -> bool:
-        return b"trade2026_test_sockets 0.0" in self.meter.exposition()
+        return b'trade2026_sockets{service="test"} 0.0' in self.meter.exposition()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from shared.contract.subjects import POSITION
 from shared.kit.bus import Outgoing
 from shared.kit.fakes import FakeValkey
 from shared.kit.journal import Journal
+from shared.kit.outbox import Kept
 from shared.kit.valkey import Valkey, ValkeyStore
 from tests.conftest import Closer
 from tests.servers import Server, free_port, valkey_server
@@ -22,6 +23,11 @@ from tests.servers import Server, free_port, valkey_server
 
 async def nowhere(_outgoing: object) -> list[Outgoing]:
     return []
+
+
+async def unheard(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+    """The streams are away."""
+    return list(outgoing)
 
 
 @pytest.fixture(params=["twin", "real"])
@@ -98,6 +104,54 @@ async def test_a_change_that_was_not_made_says_nothing(store: Valkey) -> None:
     await journal.said()
     assert said == []
     assert await store.hash(keys.outbox("test", "a")) == {}
+
+
+async def test_words_that_are_kept_elsewhere_are_not_kept_twice_and_found_again_after_a_crash(store: Valkey) -> None:
+    long = Position(account="a", symbol="BTCUSDT", version=1)
+    short = Position(account="a", symbol="ETHUSDT", version=2)
+    journal = Journal("test", store, unheard)
+    transaction = journal.transaction()
+    transaction.hash_put("f:events", "1", long)
+    transaction.put("f:one", short)
+    transaction.say(POSITION, long, account="a", id="in-a-hash", kept=Kept("f:events", "1"))
+    transaction.say(POSITION, short, account="a", id="by-itself", kept=Kept("f:one"))
+    transaction.say(POSITION, short, account="a", id="a-place-with-a-space", kept=Kept("f: one"))
+    transaction.say(POSITION, long, account="a", id="nowhere")
+    await journal.commit(transaction)
+    (entry,) = (await store.hash(keys.outbox("test", "a"))).values()
+    assert entry.count(long.encode()) == 1
+    assert entry.count(short.encode()) == 1
+
+    said: list[Outgoing] = []
+
+    async def publish(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+        said.extend(outgoing)
+        return []
+
+    journal = Journal("test", store, publish)
+    await journal.recall()
+    await journal.said()
+    await journal.close()
+    ids = ["in-a-hash", "by-itself", "a-place-with-a-space", "nowhere"]
+    assert [(one.id, one.payload) for one in said] == list(
+        zip(ids, [long.encode(), short.encode(), short.encode(), long.encode()], strict=True)
+    )
+    assert await store.hash(keys.outbox("test", "a")) == {}
+
+
+async def test_a_service_whose_unsaid_words_are_gone_says_so_and_does_not_go_on_without_them(store: Valkey) -> None:
+    journal = Journal("lost", store, unheard)
+    transaction = journal.transaction()
+    transaction.put("g:one", "words")
+    transaction.say(POSITION, Position(account="a", symbol="BTCUSDT"), account="a", id="1", kept=Kept("g:one"))
+    await journal.commit(transaction)
+    journal = Journal("lost", store, nowhere)
+    transaction = journal.transaction()
+    transaction.drop("g:one")
+    await journal.commit(transaction)
+    with pytest.raises(LookupError, match=r"positions\.a 1 was never said, and its words are gone from g:one"):
+        await journal.recall()
+    await journal.close()
 
 
 async def test_what_was_dropped_is_gone(store: Valkey) -> None:

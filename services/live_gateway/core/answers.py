@@ -94,6 +94,7 @@ def _told(work: Work, outcome: Outcome | Answer, now_ns: int) -> None:
             if work.wants_end and Errand.CANCEL not in work.flying:
                 work.cancel_told = False
         case Absent():
+            work.pause_ns = 0  # the venue answers again: what it is asked once more need not wait for longer
             _absent(work, now_ns)
         case _:
             work.ask_in(work.patience.ask_ns, now_ns)

@@ -80,20 +80,20 @@ class Book:
         if not changes:
             last = become(order, OrderStatus.WORKING, at_ns)
         if not last.is_market and (queue := self._queue(last)) is not None:
-            last = last.model_copy(update={"queue": queue})
+            last = last.altered(queue=queue)
         return [*changes[:-1], last]
 
     def replace(self, wanted: ReplaceOrder, arrival: int, at_ns: int) -> list[VenueOrder]:
         """New terms. Its place in the queue is kept only when the same price asks for less."""
         order = self.orders[wanted.order_id]
         price = order.order.price if wanted.price is None else wanted.price
-        route = order.order.model_copy(update={"price": price, "quantity": wanted.quantity})
+        route = order.order.altered(price=price, quantity=wanted.quantity)
         told = become(order, order.report.status, at_ns, replaced=wanted.number, price=price, quantity=wanted.quantity)
-        changed = told.model_copy(update={"route": route})
+        changed = told.altered(route=route)
         if price == order.order.price and wanted.quantity <= order.order.quantity:
             self.orders[order.order_id] = changed
             return [changed]
-        changed = changed.model_copy(update={"arrival": arrival, "queue": None})
+        changed = changed.altered(arrival=arrival, queue=None)
         far = self._far(changed)
         marketable = self._marketable(changed, far)
         if route.post_only and marketable:
@@ -102,7 +102,7 @@ class Book:
         fills = self._take(changed, far, at_ns) if marketable else []
         last = fills[-1] if fills else changed
         if last.leaves > 0:
-            last = last if last.is_market else last.model_copy(update={"queue": self._queue(last)})
+            last = last if last.is_market else last.altered(queue=self._queue(last))
             self.rest(last)
         return [changed, *fills[:-1], last] if fills else [last]
 
@@ -247,7 +247,7 @@ class Book:
 
     def _move_queue(self, order: VenueOrder, queue: Decimal | None) -> None:
         if queue != order.queue:
-            self.orders[order.order_id] = order.model_copy(update={"queue": queue})
+            self.orders[order.order_id] = order.altered(queue=queue)
             self.queues_moved.add(order.order_id)
 
     def _keep(self, order: VenueOrder) -> None:

@@ -12,13 +12,13 @@ from services.live_gateway.core.work import Patience
 from services.live_gateway.settings import Settings
 
 
-def gates(settings: Settings, *, authenticated: bool) -> Gates:
+def gates(settings: Settings) -> Gates:
     has_keys = bool(settings.binance_key and settings.binance_secret.get_secret_value())
     setups = {"binance": Setup(settings.binance_enabled and has_keys, play_money=settings.binance_testnet)}
     canary = Canary(settings.canary_fraction, settings.canary_notional_max)
     return Gates(
         Kills(),
-        Modes(setups, canary, authenticated=authenticated),
+        Modes(setups, canary),
         {venue: Breaker(settings.breaker_failures, round(settings.breaker_open_s * 1e9)) for venue in setups},
         {venue: Budget(settings.rate_per_s, settings.rate_burst, settings.rate_reserve) for venue in setups},
         round(settings.rate_wait_s * 1e9),

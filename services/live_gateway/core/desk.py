@@ -43,6 +43,7 @@ class Desk:
         self._instruments = instruments
         self._patience = patience
         self._works: dict[str, Work] = {}
+        self._arriving: dict[str, Work] = {}
         self._over: OrderedDict[str, Work] = OrderedDict()
         self._due: dict[str, int] = {}
 
@@ -52,6 +53,7 @@ class Desk:
         """Begin anew with what was written down: orders and the ids of their fills. Each of them may have moved on
         meanwhile, so each is asked for."""
         self._works.clear()
+        self._arriving.clear()
         self._over.clear()
         self._due.clear()
         for order, seen in orders:
@@ -91,21 +93,22 @@ class Desk:
 
     def accept(self, route: RouteOrder, why: str, arrival: int, now_ns: int, received_ns: int) -> Decision:
         """An order that passed every gate: write it down as on its way, then send it. `why` the venue cannot work it,
-        or nothing."""
+        or nothing. It stands nowhere before `join`: it may turn out to be known."""
         order = arrive(route, arrival, now_ns, venue=route.venue, received_ns=received_ns)
         assert route.order_id not in self._works, "an order is taken on once"
-        order = order.model_copy(update={"deal": Deal(price=route.price, quantity=route.quantity)})
-        work = self._works[route.order_id] = Work(order, self._patience, begun_ns=now_ns, unsent=True)
+        order = order.altered(deal=Deal(price=route.price, quantity=route.quantity))
+        work = self._arriving[route.order_id] = Work(order, self._patience, begun_ns=now_ns, unsent=True)
         why = why or trouble(self._instruments.get(route.symbol), route.symbol, route.quantity, route.price)
         if why:
             work.say(OrderStatus.REJECTED, now_ns, why)
-        return self._decide(work, now_ns)
+        said, work.said, work.kept = work.said, [], work.order
+        return Decision(work.order, said, self._at_once(work, now_ns))
 
-    def forget(self, order_id: str) -> None:
-        """It could not be written down because it is known already: none of this happened."""
-        self._works.pop(order_id, None)
-        self._over.pop(order_id, None)
-        self._due.pop(order_id, None)
+    def join(self, order_id: str, *, made: bool) -> None:
+        """The order was written down. Or it could not be because it is known already: then none of this happened."""
+        work = self._arriving.pop(order_id)
+        if made:
+            (self._over if work.is_over else self._works)[order_id] = work
 
     def ask_about(self, order_id: str, now_ns: int) -> Decision:
         """Somebody wonders: ask the venue, unless that is being done."""

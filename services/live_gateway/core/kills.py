@@ -1,16 +1,18 @@
 """What is killed, by whatever way it was heard of; while it is, nothing new in its scope goes out.
 
 Two kinds, and a scope is free only when it is in neither: those told (risk's word, or ours until risk has heard it) and
-those that lie as files in the kill folder.
+those that lie as files in the kill folder. What lies there is told, too: it stands like any other kill when the file is
+gone, and for as long as it is not, nobody lifts it for good.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from shared.contract.base import normal_symbol
 from shared.contract.orders import RouteOrder
-from shared.contract.risk import Kill, scopes_of
+from shared.contract.risk import KILLABLE, Kill, scopes_of
 
 UNNAMED = "unnamed"
 
@@ -20,7 +22,7 @@ class Kills:
 
     def __init__(self) -> None:
         self._told: dict[str, Kill] = {}
-        self._files: dict[str, str] = {}
+        self._files: dict[str, Kill] = {}
         self._lifted_ns: dict[str, int] = {}
         self._why: dict[str, str] = {}
 
@@ -69,22 +71,30 @@ class Kills:
         self._lifted_ns[scope] = max(lift.at_ns, self._told.pop(scope).at_ns)
         self._judge()
 
-    def look(self, files: Mapping[str, str]) -> bool:
-        """What lies in the kill folder: name → content. True when something new does.
+    def look(self, files: Mapping[str, tuple[str, str]]) -> bool:
+        """What lies in the kill folder: name → content and owner. True when something new does.
 
         A name that is no scope kills the firm: somebody wanted something stopped, and misspelt it.
         """
-        found: dict[str, str] = {}
-        for name, content in files.items():
-            scope = _plain(name)
-            known = scope == "firm" or scope.partition(".")[0] in ("account", "strategy", "venue", "symbol")
-            why = content.strip()[:200] or "a file says so"
-            found[scope if known else "firm"] = why if known else f"{why} (the file {name!r} names no scope)"
+        found: dict[str, Kill] = {}
+        for name, (content, owner) in files.items():
+            scope, why = _plain(name), content.strip()[:200] or "a file says so"
+            if not re.match(KILLABLE, scope):
+                scope, why = "firm", f"{why} (the file {name!r} names no scope)"[:200]
+            found[scope] = Kill(scope=scope, reason=why, actor=owner)
         new = found.keys() - self._files.keys()
         if found != self._files:
             self._files = found
             self._judge()
         return bool(new)
+
+    def untold(self, now_ns: int) -> list[Kill]:
+        """The kills that only the folder knows of, as they are to be told: later than their scopes were lifted."""
+        return [
+            kill.model_copy(update={"at_ns": max(now_ns, self._lifted_ns.get(scope, -1) + 1)})
+            for scope, kill in self._files.items()
+            if scope not in self._told
+        ]
 
     @property
     def told(self) -> list[Kill]:
@@ -97,7 +107,7 @@ class Kills:
         return dict(self._why)
 
     def _judge(self) -> None:
-        self._why = self._files | {scope: kill.reason for scope, kill in self._told.items()}
+        self._why = {scope: kill.reason for scope, kill in (self._files | self._told).items()}
 
 
 def _plain(scope: str) -> str:

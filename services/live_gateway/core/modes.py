@@ -13,8 +13,6 @@ from shared.contract.orders import RouteOrder
 from shared.contract.venue import Mode, ModeRequest
 
 REAL = (Mode.CANARY, Mode.LIVE)
-AUTHENTICATION = "TRADE2026_AUTHENTICATION"
-"""The setting of the suite that must be on before real money is traded."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +34,18 @@ class Canary:
 class Modes:
     """Each venue's mode. The paper venue itself knows only PAPER and SHADOW."""
 
-    def __init__(self, setups: Mapping[str, Setup], canary: Canary, *, authenticated: bool) -> None:
+    def __init__(self, setups: Mapping[str, Setup], canary: Canary) -> None:
         self.setups = dict(setups)
         self._canary = canary
-        self._authenticated = authenticated
         self._modes: dict[str, Mode] = {}
 
-    def restore(self, modes: Mapping[str, Mode]) -> None:
-        """What was set by hand. Real modes that could not be armed now fall back to SHADOW."""
-        self._modes = {
-            venue: Mode.SHADOW if mode in REAL and self._hindrance(venue, mode) else mode
-            for venue, mode in modes.items()
-            if venue == VENUE or venue in self.setups
-        }
+    def restore(self, modes: Mapping[str, Mode]) -> dict[str, str]:
+        """What was set by hand. Real modes that could not be armed now fall back to SHADOW: venue → why."""
+        self._modes = {venue: mode for venue, mode in modes.items() if venue == VENUE or venue in self.setups}
+        real = [(venue, mode) for venue, mode in self._modes.items() if mode in REAL]
+        fallen = {venue: why for venue, mode in real if (why := self._hindrance(venue, mode))}
+        self._modes |= dict.fromkeys(fallen, Mode.SHADOW)
+        return fallen
 
     def of(self, venue: str) -> Mode:
         return self._modes.get(venue, Mode.PAPER)
@@ -98,10 +95,10 @@ class Modes:
             )
         if mode is Mode.CANARY and not (self._canary.fraction and self._canary.notional_max):
             return "CANARY lets nothing out as configured: set canary_fraction and canary_notional_max"
-        if not setup.play_money and not self._authenticated:
+        if not setup.play_money:
             return (
-                f"real money is traded only by a suite whose requests are authenticated, and this one's are not: "
-                f"{AUTHENTICATION} is not on"
+                f"this version does not authenticate its requests, so nothing arms {venue} with real money; "
+                f"on its test network it can be armed"
             )
         return ""
 

@@ -60,11 +60,6 @@ class PaperVenue:
     def open_count(self) -> int:
         return len(self._symbols)
 
-    def accept(self, route: RouteOrder, at_ns: int) -> list[VenueOrder]:
-        """An order that is not known yet, and that nobody has to write down first."""
-        changes = self.arrive(route, at_ns)
-        return changes + self.join(changes, at_ns)
-
     def arrive(self, route: RouteOrder, at_ns: int, received_ns: int = 0) -> list[VenueOrder]:
         """What becomes of an order at once. Nothing of it stands here before `join`: it may turn out to be known."""
         order = arrive(route, self.next_arrival(at_ns), at_ns, received_ns=received_ns)

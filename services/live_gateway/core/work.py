@@ -20,7 +20,7 @@ class Patience:
     """How long the desk waits before it asks, asks again, believes an absence, gives up on a crowded venue."""
 
     ask_ns: int = 500_000_000
-    ask_max_ns: int = 30_000_000_000
+    ask_max_ns: int = 4_000_000_000
     absent_ns: int = 6_000_000_000
     crowded_ns: int = 2_000_000_000
     cancel_ns: int = 2_000_000_000
@@ -87,7 +87,7 @@ class Work:
 
     def amend(self, **deal: Any) -> None:
         """The deal, changed; to be written down, and not said."""
-        self.order = self.order.model_copy(update={"deal": self.deal.model_copy(update=deal)})
+        self.order = self.order.altered(deal=self.deal.altered(**deal))
 
     def ask_in(self, wait_ns: int, now_ns: int) -> None:
         """Something is to be asked or sent after a while, which grows for as long as nothing comes of it."""
@@ -132,16 +132,16 @@ class Work:
             more["refused"] = replacing.number
             self.amend(replacing=None)
         self.say(status, at_ns, **more)
-        report = self.order.report.model_copy(update={"fill": fill})
+        report = self.order.report.altered(fill=fill)
         update = {"report": report, "fills": self.order.fills + 1, "since_ns": at_ns}
-        self.order = self.said[-1] = self.order.model_copy(update=update)
+        self.order = self.said[-1] = self.order.altered(**update)
 
     def prove(self, venue_order_id: str, at_ns: int) -> None:
         """The venue has this leg. If it came from a replacement, that has taken effect."""
         deal = self.deal
         if venue_order_id and venue_order_id != self.order.report.venue_order_id:
-            report = self.order.report.model_copy(update={"venue_order_id": venue_order_id})
-            self.order = self.order.model_copy(update={"report": report})
+            report = self.order.report.altered(venue_order_id=venue_order_id)
+            self.order = self.order.altered(report=report)
         if not deal.proven:
             self.absent = 0
             self.amend(proven=True)
@@ -152,8 +152,8 @@ class Work:
         """The terms on their way stand now."""
         new = self.deal.replacing
         assert new is not None
-        route = self.order.order.model_copy(update={"price": new.price, "quantity": new.quantity})
-        self.order = self.order.model_copy(update={"route": route})
+        route = self.order.order.altered(price=new.price, quantity=new.quantity)
+        self.order = self.order.altered(route=route)
         self.amend(replacing=None, price=new.price, quantity=new.quantity - self.deal.filled_before)
         self.say(self.stands(), at_ns, replaced=new.number, price=new.price, quantity=new.quantity)
 
@@ -164,7 +164,7 @@ class Work:
         self.amend(
             number=new.number, price=new.price, quantity=new.quantity - filled, filled_before=filled, proven=False
         )
-        report = self.order.report.model_copy(update={"venue_order_id": ""})
-        self.order = self.order.model_copy(update={"report": report})
+        report = self.order.report.altered(venue_order_id="")
+        self.order = self.order.altered(report=report)
         self.leg_filled, self.absent, self.cancel_told, self.unsent = ZERO, 0, False, True
         self.due_ns, self.begun_ns = 0, now_ns

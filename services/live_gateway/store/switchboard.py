@@ -5,13 +5,17 @@ A kill holds from the moment it is heard; that it is kept, and that risk hears o
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from services.live_gateway.store.switches import FIRM, SwitchStore
+from services.live_gateway.store.switches import FIRM, OWNER, SwitchStore
 from shared.contract.risk import Kill
-from shared.contract.venue import Mode, ModeRequest, PanicRequest
+from shared.contract.venue import Mode, ModeChange, ModeRequest, PanicRequest
 from shared.kit import Clock
+
+CHANGES_SHOWN = 100
 
 
 class Kills(Protocol):
@@ -19,7 +23,8 @@ class Kills(Protocol):
     def hear(self, kill: Kill) -> bool: ...
     def may_lift(self, lift: Kill) -> bool: ...
     def lift(self, lift: Kill) -> None: ...
-    def look(self, files: Mapping[str, str]) -> bool: ...
+    def look(self, files: Mapping[str, tuple[str, str]]) -> bool: ...
+    def untold(self, now_ns: int) -> list[Kill]: ...
     @property
     def told(self) -> list[Kill]: ...
     @property
@@ -27,7 +32,7 @@ class Kills(Protocol):
 
 
 class Modes(Protocol):
-    def restore(self, modes: Mapping[str, Mode]) -> None: ...
+    def restore(self, modes: Mapping[str, Mode]) -> dict[str, str]: ...
     def all(self) -> dict[str, Mode]: ...
     def check(self, wanted: ModeRequest) -> dict[str, Mode]: ...
     def set(self, modes: Mapping[str, Mode]) -> None: ...
@@ -42,21 +47,49 @@ class Switchboard:
         self._modes = modes
         self._clock = clock
         self._stop = stop
+        self._unsaid: list[Kill] = []
+        self._fallen: list[ModeChange] = []
+        self._changes: deque[ModeChange] = deque(maxlen=CHANGES_SHOWN)
+        self._in_turn = asyncio.Lock()
+        self._panics = 0
 
     async def recover(self) -> None:
         """What was killed stays killed. Kills that never reached risk are said again."""
         self._store.prepare()
         self._kills.look(self._store.lying())
-        unknown = self._kills.restore(self._store.told(), await self._store.keyed(), await self._store.lifted())
+        keyed, lifted = await self._store.keyed(), await self._store.lifted()
+        self._unsaid = self._kills.restore(self._store.told(), keyed, lifted)
         self._store.keep_told(self._kills.told)
-        self._modes.restore(await self._store.modes(self._modes.all()))
-        if unknown:
-            await self._store.keep({}, unknown)
+        await self._recover_modes()
+        if self._store.open:
+            await self.tell()
+
+    async def _recover_modes(self) -> None:
+        """A mode that could not be armed any more was changed by nobody but us, which is on record like any other."""
+        before = await self._store.modes(self._modes.all())
+        self._fallen.clear()
+        self._changes = deque(await self._store.changes(CHANGES_SHOWN), CHANGES_SHOWN)
+        for venue, why in self._modes.restore(before).items():
+            fallen = self._changed({venue: Mode.SHADOW}, OWNER, why, before)
+            self._fallen += fallen
+            self._changes.extend(fallen)
 
     def look(self) -> None:
-        """Into the kill folder."""
+        """Into the kill folder: what lies there holds at once, and is kept like what was told."""
         if self._kills.look(self._store.lying()):
             self._stop()
+        for kill in self._kills.untold(self._clock.now_ns()):
+            self._unsaid.append(kill)
+            self._kill(kill)
+
+    async def tell(self) -> None:
+        """Risk and the oms of what was found in the folder, and everybody of modes that fell; what cannot be said now
+        is said the next time."""
+        kills, fallen = list(self._unsaid), list(self._fallen)
+        if kills or fallen:
+            await self._store.keep(fallen, kills)
+            self._unsaid = [kill for kill in self._unsaid if kill not in kills]
+            self._fallen = [change for change in self._fallen if change not in fallen]
 
     async def look_up(self) -> None:
         """What risk has committed, whether we have heard of it or not."""
@@ -77,20 +110,37 @@ class Switchboard:
         body = body or PanicRequest()
         kill = Kill(scope=FIRM, reason=body.reason, actor=body.actor, at_ns=self._clock.now_ns())
         self._kill(kill)
-        modes = dict.fromkeys(self._modes.all(), Mode.SHADOW)
-        self._modes.set(modes)
-        await self._store.keep(modes, [kill])
+        self._panics += 1
+        changes = self._changed(dict.fromkeys(self._modes.all(), Mode.SHADOW), body.actor, body.reason)
+        self._modes.set({change.venue: change.mode for change in changes})
+        await self._store.keep(changes, [kill])
+        self._changes.extend(changes)
         return await self.mode()
 
     async def mode(self) -> dict[str, Any]:
-        return {"modes": self._modes.all(), "killed": self._kills.scopes}
+        """Every venue's mode, what is killed, and the latest changes of modes, newest first."""
+        return {"modes": self._modes.all(), "killed": self._kills.scopes, "changes": list(reversed(self._changes))}
 
     async def set_mode(self, body: ModeRequest) -> dict[str, Any]:
-        """In force once it is on disk."""
-        modes = self._modes.check(body)
-        await self._store.keep(modes)
-        self._modes.set(modes)
+        """In force once it is on disk, unless a panic came meanwhile."""
+        async with self._in_turn:
+            changes = self._changed(self._modes.check(body), body.actor)
+            panics = self._panics
+            await self._store.keep(changes)
+            self._changes.extend(changes)
+            if panics == self._panics:
+                self._modes.set({change.venue: change.mode for change in changes})
         return await self.mode()
+
+    def _changed(
+        self, modes: Mapping[str, Mode], actor: str, reason: str = "", before: Mapping[str, Mode] | None = None
+    ) -> list[ModeChange]:
+        """These on record, also those that were so already."""
+        before, at_ns = before or self._modes.all(), self._clock.now_ns()
+        return [
+            ModeChange(venue=venue, before=before[venue], mode=mode, actor=actor, reason=reason, at_ns=at_ns)
+            for venue, mode in modes.items()
+        ]
 
     def _kill(self, kill: Kill) -> None:
         if self._kills.hear(kill):

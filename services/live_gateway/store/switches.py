@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from shared.contract import keys
+from shared.contract.base import NAME_PATTERN
+from shared.contract.ops import Alert
 from shared.contract.risk import Kill
-from shared.contract.subjects import RISK_KILL
-from shared.contract.venue import Mode
+from shared.contract.subjects import ALERT, RISK_KILL
+from shared.contract.venue import Mode, ModeChange
 from shared.kit import Journal, Valkey
 
 FIRM = "firm"
+UNNAMED = "unnamed"
+OWNER = "live-gateway"
 
 
 class SwitchStore:
@@ -25,15 +30,22 @@ class SwitchStore:
         self._folder = folder
         self._file = file
 
-    def lying(self) -> dict[str, str]:
-        """The files in the kill folder: name → content. A folder that cannot be read kills the firm."""
+    @property
+    def open(self) -> bool:
+        """Whether anything can be committed now: after a write of which nobody knows what it did, a recovery comes
+        first."""
+        return self._journal.broken is None
+
+    def lying(self) -> dict[str, tuple[str, str]]:
+        """The files in the kill folder: name → content and owner. A folder that cannot be read kills the firm."""
         try:
             with os.scandir(self._folder) as entries:
-                return {entry.name: _content(entry.path) for entry in entries if not entry.name.startswith(".")}
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+                return {name: (_content(self._folder / name), _owner(self._folder / name)) for name in names}
         except FileNotFoundError:
             return {}
         except OSError as error:
-            return {FIRM: f"the kill folder cannot be read: {error.strerror}"}
+            return {FIRM: (f"the kill folder cannot be read: {error.strerror}", UNNAMED)}
 
     def prepare(self) -> None:
         """Make the kill folder, so that nobody in a hurry has to."""
@@ -81,18 +93,39 @@ class SwitchStore:
         found = {venue: await self._valkey.raw(keys.venue_mode(venue)) for venue in venues}
         return {venue: Mode(mode.decode()) for venue, mode in found.items() if mode}
 
-    async def keep(self, modes: Mapping[str, Mode], kills: Iterable[Kill] = ()) -> None:
-        """Commit modes, and with them tell risk of kills that it does not know."""
+    async def changes(self, count: int) -> list[ModeChange]:
+        """The latest changes of modes, oldest first."""
+        return [ModeChange.decode(words) for words in await self._valkey.items(keys.venue_mode_changes(), -count)]
+
+    async def keep(self, changes: Iterable[ModeChange], kills: Iterable[Kill] = ()) -> None:
+        """Commit modes with who changed them, and with them tell risk of kills that it does not know."""
         transaction = self._journal.transaction()
-        for venue, mode in modes.items():
-            transaction.put(keys.venue_mode(venue), mode.value)
+        for change in changes:
+            transaction.put(keys.venue_mode(change.venue), change.mode.value)
+            transaction.push(keys.venue_mode_changes(), change)
+            transaction.say(ALERT, _alert(change), account=FIRM, id=f"mode-{change.venue}-{change.at_ns}")
         for kill in kills:
             transaction.say(RISK_KILL, kill, account=FIRM, id=f"{kill.scope}-{kill.at_ns}")
         await self._journal.commit(transaction)
 
 
-def _content(path: str) -> str:
+def _alert(change: ModeChange) -> Alert:
+    why = f": {change.reason}" if change.reason else ""
+    message = f"{change.venue} goes from {change.before} to {change.mode}, says {change.actor}{why}"
+    return Alert(service=OWNER, code="MODE_CHANGED", about=change.venue, message=message, at_ns=change.at_ns)
+
+
+def _content(path: Path) -> str:
     try:
-        return Path(path).read_text(errors="replace")[:1000]
+        return path.read_text(errors="replace")[:1000]
     except OSError:
         return ""
+
+
+def _owner(path: Path) -> str:
+    """Who laid a file there, by the name that the system has for him."""
+    try:
+        owner = path.owner()
+    except (OSError, KeyError):
+        return UNNAMED
+    return owner if re.match(NAME_PATTERN, owner) else UNNAMED

@@ -40,6 +40,7 @@ class Desk(Protocol):
     def quiet_at(self, venue: str) -> set[str]: ...
     def ask_about(self, order_id: str, now_ns: int) -> Decision: ...
     def end(self, order_id: str, reason: str, now_ns: int) -> Decision: ...
+    def join(self, order_id: str, *, made: bool) -> None: ...
     def leaves(self, ask: Ask, now_ns: int) -> None: ...
     def answered(self, ask: Ask, outcome: Outcome | Answer, now_ns: int) -> Decision: ...
     def heard(
@@ -94,6 +95,15 @@ class Dealer:
             self._connected = True
             for venue in self.venues.values():
                 await venue.connect(self._hearer(venue))
+
+    async def take_on(self, order_id: str, decision: Decision, arriving: set[str]) -> bool:
+        """A new order; until it is certain that it is new, others wait. False: it was seen before, and nothing was
+        written down nor sent."""
+        arriving.add(order_id)
+        made = await self.carry_out(decision, new=True)
+        arriving.discard(order_id)
+        self._desk.join(order_id, made=made)
+        return made
 
     async def carry_out(self, decision: Decision, *, new: bool = False) -> bool:
         """False: the order was seen before, and nothing was written down nor sent."""

@@ -61,7 +61,7 @@ class Standing:
             old.append("balance")
         elif event.balance is not None:
             self.balance = event.balance
-        return event.model_copy(update=dict.fromkeys(old)) if old else event
+        return event.altered(**dict.fromkeys(old)) if old else event
 
     def _take_position(self, position: Position | None) -> bool:
         """Whether it is no older than what is known."""

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from services.oms.core.due import Deadlines, Owed
 from services.oms.core.holdings import Holdings, Terms
-from services.oms.core.made import made
 from services.oms.core.order import WAITING
 from services.oms.core.stops import Stops
 from shared.contract.accounts import Balance, Entry, Position
@@ -106,7 +105,7 @@ class Book:
         """The change by which an order begins. It stands here only once it is committed, by `enter`."""
         balance = self.holdings.balance(order.account)
         opening = None if balance.version else balance
-        event = made(OrderEvent, account=order.account, order=order, balance=opening)
+        event = OrderEvent.made(account=order.account, order=order, balance=opening)
         reservation = verdict.reservation if verdict is not None and order.status is OrderStatus.ACCEPTED else None
         return Change(event, commands, verdict, reservation=reservation)
 
@@ -134,8 +133,7 @@ class Book:
         posted = self.holdings.post(fill) if fill else None
         if fill is not None:
             self.fills.setdefault(order.order_id, set()).add(fill.fill_id)
-        event = made(
-            OrderEvent,
+        event = OrderEvent.made(
             account=order.account,
             order=order,
             fill=fill,
@@ -223,7 +221,7 @@ class Book:
             return None, held is not None
         price = max(wanted.price, held.price) if held is not None and order.replacing else wanted.price
         if (left, price) != (wanted.quantity, wanted.price):
-            wanted = wanted.model_copy(update={"quantity": left, "price": price})
+            wanted = wanted.altered(quantity=left, price=price)
         self.reservations[order_id] = wanted
         return (None if wanted is held else wanted), False
 

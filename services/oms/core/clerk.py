@@ -61,7 +61,7 @@ class Clerk:
     async def adopt(self, order: Order) -> None:
         """Take an order into the books that a venue has and we never sent; once, however often it is found."""
         at_ns = self._desk.book.next_ns(self._now_ns())
-        change = self._desk.book.opening(order.model_copy(update={"created_ns": at_ns, "updated_ns": at_ns}))
+        change = self._desk.book.opening(order.altered(created_ns=at_ns, updated_ns=at_ns))
         if await self._keep([change]):
             self._desk.book.enter(change)
 

@@ -7,6 +7,7 @@ of one account, each decided only when it is asked for.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -61,8 +62,10 @@ class Desk:
     def stats(self) -> dict[str, int]:
         """How much is in hand."""
         book = self.book
+        standing = Counter(order.status for order in book.open_orders())
         return {
-            "orders_open": sum(1 for _ in book.open_orders()),
+            "orders_open": standing.total(),
+            "orders_unknown": standing[OrderStatus.PENDING_UNKNOWN],
             "orders_owed_a_word": len(book.owed),
             "stops_held": len(book.stops),
             "groups_untended": len(self.untended),
@@ -78,9 +81,7 @@ class Desk:
             status, reason = core.outcome(verdict) if verdict else (draft.status, "")
             if denied is not None and status is not OrderStatus.DENIED:
                 status, reason = OrderStatus.DENIED, f"its group was denied: {denied.code}"
-            order = draft.model_copy(
-                update={"status": status, "reason": reason, "updated_ns": max(at_ns, draft.created_ns)}
-            )
+            order = draft.altered(status=status, reason=reason, updated_ns=max(at_ns, draft.created_ns))
             live = status is OrderStatus.ACCEPTED and not order.held
             changes.append(self.book.opening(order, (core.route(order),) if live else (), verdict))
         return changes
@@ -227,7 +228,7 @@ class Desk:
         """An exit as large as it is to be by now; None when it need not change."""
         for peer, whole in Group(self.book.members(order.group or "")).growing():
             if peer.order_id == order.order_id:
-                return order.model_copy(update={"quantity": whole})
+                return order.altered(quantity=whole)
         return None
 
     def crowded(self, order: Order) -> bool:
@@ -238,7 +239,7 @@ class Desk:
     def placed(self, draft: Order) -> Order:
         """The draft, with where a trailing stop begins."""
         stop_price = self._stop_price(draft)
-        return draft if stop_price == draft.stop_price else draft.model_copy(update={"stop_price": stop_price})
+        return draft if stop_price == draft.stop_price else draft.altered(stop_price=stop_price)
 
     # Together.
 
@@ -250,8 +251,7 @@ class Desk:
                 changes += [self._ended(order, why, now_ns) for order, why in ending]
             elif shrinking := together.shrinking():
                 changes += [
-                    self.agreed(order, order.model_copy(update={"quantity": whole}), None, now_ns)
-                    for order, whole in shrinking
+                    self.agreed(order, order.altered(quantity=whole), None, now_ns) for order, whole in shrinking
                 ]
             elif (stop := together.going_out()) is not None:
                 at_ns = self.book.next_ns(now_ns)

@@ -67,8 +67,9 @@ class Group:
         return any(may_fill(one) for one in self.peers if one.order_id != order.order_id)
 
     def waits(self, order: Order) -> bool:
-        """Whether a stop that is reached must not go out yet: its sibling may fill, or the entry alone can."""
-        return self.left <= 0 or self.occupied(order)
+        """Whether a stop that is reached must not go out yet: its sibling may fill, or the entry alone can. The entry
+        itself waits for nobody."""
+        return order.role is not Role.ENTRY and (self.left <= 0 or self.occupied(order))
 
     def going_out(self) -> Order | None:
         """The stop that was reached and need not wait any more."""

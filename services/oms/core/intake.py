@@ -9,11 +9,11 @@ from typing import Any
 
 from services.oms.core.desk import Desk
 from services.oms.core.intent import TERMS, check_trail, named, on_tick
-from services.oms.core.made import made
 from shared.contract.groups import SubmitBracket, SubmitPair
 from shared.contract.market import Instrument
 from shared.contract.orders import Order, OrderStatus, OrderType, Role, Side, SubmitOrder, TimeInForce
 from shared.contract.sessions import Sessions
+from shared.contract.venue import known_venue
 from shared.domain.identity import order_id
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,12 +57,13 @@ class Intake:
         """Two legs."""
         self._bookable(pair.legs[0])
         one = named(pair.legs[0], key, new_id=self.new_id)
-        other = pair.legs[1].model_copy(update={"client_order_id": f"{one.client_order_id}.other"})
+        other = pair.legs[1].altered(client_order_id=f"{one.client_order_id}.other")
         words = {"group": _group_of(one), "role": Role.LEG, "pair_quantity": one.quantity}
         return [self._draft(one, **words), self._draft(other, **words)]
 
     def _bookable(self, command: SubmitOrder) -> Instrument:
         instrument = self.listed(command.symbol)
+        known_venue(command.venue)
         self.desk.book.holdings.check_currency(command.account, command.symbol)
         return instrument
 
@@ -71,8 +72,7 @@ class Intake:
         if command.trail is not None:
             check_trail(command.trail)
         at_ns = self.desk.book.next_ns(self.now_ns())
-        return made(
-            Order,
+        return Order.made(
             order_id=order_id(command.account, command.client_order_id),
             account=command.account,
             client_order_id=command.client_order_id,
@@ -110,4 +110,4 @@ def _exit(entry: SubmitOrder, name: str, terms: dict[str, Any]) -> SubmitOrder:
         metadata=entry.metadata,
         **terms,
     )
-    return command.model_copy(update={"client_order_id": f"{entry.client_order_id}.{name}"})
+    return command.altered(client_order_id=f"{entry.client_order_id}.{name}")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from services.oms.core.groups import Group
-from services.oms.core.made import made
 from shared.contract.errors import Conflict, Refused
 from shared.contract.groups import GroupOrders
 from shared.contract.market import Instrument
@@ -35,7 +34,7 @@ def named(command: SubmitOrder, header: str | None, *, new_id: Callable[[], str]
         raise Refused(
             "INVALID", "client_order_id and the Idempotency-Key header differ; send one", field="client_order_id"
         )
-    return command if given else command.model_copy(update={"client_order_id": header or new_id()})
+    return command if given else command.altered(client_order_id=header or new_id())
 
 
 def on_tick(instrument: Instrument, price: Decimal | None, field: str) -> None:
@@ -82,8 +81,7 @@ def to_check(order: Order, together: Sequence[Order], *, replaces: bool = False)
     It hears of the group only where no more than the largest of those together can fill.
     """
     netted = order.group is not None and order.role is not Role.ENTRY and Group(together).netted
-    return made(
-        RiskCheck,
+    return RiskCheck.made(
         account=order.account,
         order_id=order.order_id,
         symbol=order.symbol,
@@ -138,7 +136,7 @@ def renewed(order: Order, request: ReplaceRequest, instrument: Instrument) -> Or
     if "trail" in given:
         check_trail(given["trail"])
         given["stop_price"] = None
-    return order.model_copy(update=given)
+    return order.altered(**given)
 
 
 def replaceable(order: Order) -> None:

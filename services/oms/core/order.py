@@ -6,7 +6,6 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
-from services.oms.core.made import made
 from shared.contract.errors import Conflict
 from shared.contract.orders import (
     STOPPED,
@@ -73,8 +72,7 @@ def route(order: Order) -> RouteOrder:
         order_type = OrderType.LIMIT
     elif order_type is not OrderType.LIMIT:
         order_type, price = OrderType.MARKET, None
-    return made(
-        RouteOrder,
+    return RouteOrder.made(
         account=order.account,
         order_id=order.order_id,
         symbol=order.symbol,
@@ -208,8 +206,7 @@ def fill_id(report: Report) -> str:
 def fill_of(order: Order, report: Report, *, at_ns: int) -> Fill:
     """The report's fill in our own words."""
     assert report.fill is not None
-    return made(
-        Fill,
+    return Fill.made(
         fill_id=fill_id(report),
         account=order.account,
         order_id=order.order_id,
@@ -241,7 +238,7 @@ def apply(order: Order, report: Report, fills_known: Collection[str], *, at_ns: 
     if report.fill is not None and fill_id(report) not in fills_known:
         fill = fill_of(order, report, at_ns=at_ns)
         change |= _filled(order, fill)
-    after = order.model_copy(update=change) if change else order
+    after = order.altered(**change) if change else order
     change |= _over_there(after, report)
     status = _believed(after, report)
     if status is order.status and not change:
@@ -330,4 +327,4 @@ def moved(order: Order, status: OrderStatus, *, at_ns: int, **change: object) ->
     if not may(order.status, status):
         raise AssertionError(f"{order.order_id}: {order.status} may not become {status}")
     change |= {"status": status, "version": order.version + 1, "updated_ns": at_ns}
-    return order.model_copy(update=change)
+    return order.altered(**change)

@@ -7,11 +7,13 @@ from typing import Any, Protocol, overload
 
 from shared.contract import keys, subjects
 from shared.contract.accounts import Balance, Entry, Position
+from shared.contract.errors import Unavailable
+from shared.contract.judgement import Shape
 from shared.contract.orders import CancelOrder, Command, Fill, Order, OrderEvent, ReplaceOrder, RouteOrder
 from shared.contract.risk import Release, Reservation, Verdict
 from shared.contract.subjects import Subject
 from shared.domain.lifecycle import TERMINAL
-from shared.kit import Journal, Transaction, Valkey
+from shared.kit import Journal, Kept, Transaction, Valkey
 
 PAGE = 1_000
 """So many orders are read at once."""
@@ -113,12 +115,13 @@ class OrderStore:
         order = event.order
         account, order_id = order.account, order.order_id
         transaction.put(keys.order(account, order_id), order)
-        transaction.push(keys.events(account, order_id), event)
+        kept = Kept(keys.events(account, order_id), str(order.version))
+        transaction.hash_put(*kept, event)
         if order.version == 1:
             self._begin(transaction, event)
         elif order.status in TERMINAL:
             transaction.set_drop(keys.open_orders(account), order_id)
-        transaction.say(subjects.ORDER_EVENT, event, account=account, id=f"{order_id}-{order.version}")
+        transaction.say(subjects.ORDER_EVENT, event, account=account, id=f"{order_id}-{order.version}", kept=kept)
 
     def _begin(self, transaction: Transaction, event: OrderEvent) -> None:
         order = event.order
@@ -137,7 +140,8 @@ class OrderStore:
         assert event.position is not None, "a fill moves a position"
         assert event.balance is not None, "a fill moves cash"
         account, position, share = fill.account, event.position, event.strategy_position
-        transaction.put(keys.fill(account, fill.fill_id), fill)
+        kept = Kept(keys.fill(account, fill.fill_id))
+        transaction.put(kept.key, fill)
         transaction.sorted_add(keys.fill_index(account), fill.fill_id, _score(fill.committed_ns))
         transaction.set_add(keys.order_fills(account, fill.order_id), fill.fill_id)
         transaction.put(keys.position(account, fill.symbol), position)
@@ -149,7 +153,7 @@ class OrderStore:
                 transaction.set_add(keys.strategies(account), share.strategy)
                 transaction.set_add(keys.strategy_positions(account, share.strategy), fill.symbol)
         transaction.put(keys.account(account), event.balance)
-        transaction.say(subjects.FILL, fill, account=account, id=fill.fill_id)
+        transaction.say(subjects.FILL, fill, account=account, id=fill.fill_id, kept=kept)
         transaction.say(subjects.POSITION, position, account=account, id=f"{account}-{fill.symbol}-{position.version}")
 
     async def note_release(self, release: Release) -> None:
@@ -218,10 +222,20 @@ class OrderStore:
         return (events[0].order if events else None), verdict
 
     async def events(self, account: str, order_id: str) -> list[OrderEvent]:
-        return [OrderEvent.decode(entry) for entry in await self._valkey.items(keys.events(account, order_id))]
+        """Oldest first."""
+        kept = await self._valkey.hash(keys.events(account, order_id))
+        return [OrderEvent.decode(kept[version]) for version in sorted(kept, key=int)]
 
     async def verdict(self, account: str, order_id: str) -> Verdict | None:
-        return await self._valkey.get(keys.verdict(account, order_id), Verdict)
+        """What risk said of an order before it was first committed, with every rule that was looked at."""
+        verdict = await self._valkey.get(keys.verdict(account, order_id), Verdict)
+        if verdict is None or not verdict.shape:
+            return verdict
+        shape = await self._valkey.get(keys.shape(verdict.shape), Shape)
+        if shape is None:
+            missing = keys.shape(verdict.shape)
+            raise Unavailable(f"what risk found of {order_id} cannot be told: {missing} is gone from the store")
+        return shape.fill(verdict)
 
     async def fills_of(self, account: str, order_id: str) -> set[str]:
         return await self._valkey.members(keys.order_fills(account, order_id))

@@ -86,7 +86,12 @@ class Desk:
         self.now_ns = NOW_NS
 
     def submit(self, *args: Any, **words: Any) -> list[Said]:
-        return said(self.venue.accept(route(*args, **words), self.now_ns))
+        return said(self.accept(route(*args, **words)))
+
+    def accept(self, order: RouteOrder) -> list[VenueOrder]:
+        """An order that is not known yet, and that nobody has to write down first."""
+        changes = self.venue.arrive(order, self.now_ns)
+        return changes + self.venue.join(changes, self.now_ns)
 
     def replace(self, order_id: str, number: int, price: str | None, quantity: str) -> list[Said]:
         wanted = ReplaceOrder(

@@ -12,7 +12,7 @@ from shared.contract import keys, subjects
 from shared.contract.errors import Unavailable
 from shared.contract.orders import ReplaceOrder
 from shared.contract.risk import Kill
-from shared.contract.venue import Mode, PanicRequest
+from shared.contract.venue import Mode, ModeRequest, PanicRequest
 from shared.kit.fakes import FakeClock, fake_kit
 from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, D, quote, route
 from tests.services.live_gateway.room import ENABLED, Room
@@ -99,15 +99,69 @@ async def test_a_file_in_the_folder_kills_though_store_and_bus_are_away(room: Ro
     assert room.gateway.board._kills.scopes == {"symbol.BTCUSDT": "by hand"}
 
 
-async def test_a_file_holds_until_it_is_gone_and_over_a_restart(room: Room) -> None:
+async def test_a_file_holds_when_it_is_gone_and_over_a_restart_until_somebody_else_lifts_it(room: Room) -> None:
     (folder(room) / "firm").write_text("")
     room = await room.killed()
-    await room.hear(subjects.ORDER_NEW, wanted("a"))
     (folder(room) / "firm").unlink()
-    room.gateway.board.look()
+    room = await room.killed()
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+    await room.hear(subjects.RISK_KILL, lift(actor=folder(room).owner()))
     await room.hear(subjects.ORDER_NEW, wanted("b"))
+    await room.hear(subjects.RISK_KILL, lift())
+    await room.hear(subjects.ORDER_NEW, wanted("c"))
 
-    assert await room.said() == [("a", "REJECTED", 1), ("b", "WORKING", 1)]
+    assert await room.said() == [("a", "REJECTED", 1), ("b", "REJECTED", 1), ("c", "WORKING", 1)]
+
+
+async def test_risk_and_the_oms_are_told_of_a_file_once_with_its_reason_and_its_owner(room: Room) -> None:
+    (folder(room) / "account.ada").write_text("by hand\n")
+    for _ in range(2):
+        room.gateway.board.look()
+        await room.gateway.board.tell()
+    await room.kit.journal.said()
+
+    (told,) = room.kit.bus.heard(subjects.RISK_KILL)
+    assert (told.scope, told.reason, told.actor) == ("account.ada", "by hand", folder(room).owner())
+    assert (told.active, told.at_ns) == (True, NOW_NS)
+
+
+async def test_a_file_that_was_seen_while_the_store_was_away_is_told_of_though_it_is_gone(room: Room) -> None:
+    room.kit.valkey.away = True
+    (folder(room) / "firm").write_text("smoke")
+    room.gateway.board.look()
+    (folder(room) / "firm").unlink()
+    with pytest.raises(Unavailable):
+        await room.gateway.board.tell()
+    room.kit.valkey.away = False
+
+    room = await room.killed()
+    await room.kit.journal.said()
+
+    assert [told.scope for told in room.kit.bus.heard(subjects.RISK_KILL)] == ["firm"]
+
+
+async def test_what_is_lifted_while_its_file_lies_there_is_killed_again_at_once(room: Room) -> None:
+    (folder(room) / "firm").write_text("by hand")
+    room.gateway.board.look()
+    await room.gateway.board.tell()
+    lifted = lift(at_ns=NOW_NS + 5)
+    await room.hear(subjects.RISK_KILL, lifted)
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+    room.gateway.board.look()
+    await room.gateway.board.tell()
+    await room.kit.journal.said()
+
+    first, again = room.kit.bus.heard(subjects.RISK_KILL)
+    assert first.at_ns < lifted.at_ns < again.at_ns
+    assert await room.said() == [("a", "REJECTED", 1)]
+
+
+@pytest.mark.parametrize("name", ["account.ada.txt", "account.", "strategy.a b"])
+async def test_a_file_that_names_no_scope_in_full_kills_the_firm(room: Room, name: str) -> None:
+    (folder(room) / name).write_text("x" * 300)
+    room.gateway.board.look()
+
+    assert list(room.gateway.board._kills.scopes) == ["firm"]
 
 
 async def test_a_file_whose_name_is_no_scope_kills_the_firm_and_a_hidden_one_nothing(room: Room) -> None:
@@ -150,6 +204,21 @@ async def test_panic_holds_though_the_store_is_away_and_risk_hears_of_it_later(r
 
     assert await room.said() == [("a", "REJECTED", 1)]
     room = await room.killed()
+    await room.kit.journal.said()
+    assert {said.scope for said in room.kit.bus.heard(subjects.RISK_KILL)} == {"firm"}
+
+
+async def test_a_kill_that_risk_has_not_heard_of_does_not_stand_in_the_way_of_a_recovery(room: Room) -> None:
+    await room.hear(subjects.RISK_KILL, kill())
+    room.kit.valkey.away = True
+    with pytest.raises(Unavailable):
+        await room.call("/mode", ModeRequest(mode=Mode.SHADOW), method="POST")
+    room.kit.valkey.away = False
+    assert room.kit.journal.broken
+
+    await room.begin()
+
+    await room.gateway.board.tell()
     await room.kit.journal.said()
     assert {said.scope for said in room.kit.bus.heard(subjects.RISK_KILL)} == {"firm"}
 

@@ -186,7 +186,7 @@ def test_a_crossed_quote_fills_nothing(desk: Desk) -> None:
 
 
 def test_fees_are_those_of_maker_and_taker_to_eight_decimals(desk: Desk) -> None:
-    (taken,) = desk.venue.accept(route("a", "BUY", "0.333", None), NOW_NS)
+    (taken,) = desk.accept(route("a", "BUY", "0.333", None))
     desk.submit("b", "BUY", "1", "100")
     (made,) = desk.venue.tick(tick("99.99", "1"), NOW_NS)
 
@@ -197,7 +197,7 @@ def test_fees_are_those_of_maker_and_taker_to_eight_decimals(desk: Desk) -> None
 
 
 def test_every_report_and_every_fill_is_numbered(desk: Desk) -> None:
-    changes = desk.venue.accept(route("a", "BUY", "15", "101"), NOW_NS)
+    changes = desk.accept(route("a", "BUY", "15", "101"))
     changes += desk.venue.tick(tick("100", "2"), NOW_NS)
     changes += desk.venue.tick(tick("100", "3"), NOW_NS)
 
@@ -231,7 +231,7 @@ def test_a_cancel_of_an_unknown_order_is_rejected_and_remembered(desk: Desk) -> 
     ],
 )
 def test_what_the_venue_cannot_work_is_rejected_with_the_reason(desk: Desk, words: dict[str, str], reason: str) -> None:
-    (change,) = desk.venue.accept(route(**words), NOW_NS)
+    (change,) = desk.accept(route(**words))
 
     assert (change.report.status, change.report.reason) == (OrderStatus.REJECTED, reason)
 
@@ -335,7 +335,7 @@ class Auditor:
     def submit(self, side: str, quantity: str, price: str | None, time_in_force: str) -> None:
         order_id = f"o{len(self.orders)}"
         wanted = route(order_id, side, quantity, price, time_in_force=time_in_force)
-        self.see(self.desk.venue.accept(wanted, NOW_NS))
+        self.see(self.desk.accept(wanted))
         last = self.orders[order_id][-1]
         if time_in_force in ("IOC", "FOK"):
             assert not last.is_open

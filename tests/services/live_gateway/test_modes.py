@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from services.live_gateway.settings import Settings
 from shared.contract import subjects
 from shared.contract.dealing import Unsure
 from shared.contract.errors import NotFound, Refused
-from shared.contract.venue import Mode, ModeRequest
+from shared.contract.venue import VENUES, Mode, ModeRequest, PanicRequest
 from shared.kit.fakes import FakeClock, fake_kit
 from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, SECOND_NS, quote, route
 from tests.services.live_gateway.room import ENABLED, Room
@@ -39,7 +40,7 @@ async def test_everything_is_paper_unless_somebody_says_otherwise() -> None:
     room = await opened()
     await room.hear(subjects.ORDER_NEW, real(side="BUY", price=None))
 
-    assert (await room.call("/mode"))["modes"] == {"paper": Mode.PAPER, "binance": Mode.PAPER}
+    assert (await room.call("/mode"))["modes"] == dict.fromkeys(VENUES, Mode.PAPER)
     assert await room.statuses() == ["FILLED"]
     assert room.reports()[0].venue == "paper"
     assert room.venue.asked == []
@@ -74,19 +75,60 @@ async def test_a_mode_outlives_a_restart() -> None:
     assert (await room.call("/mode"))["modes"]["binance"] is Mode.LIVE
 
 
-async def test_a_venue_that_could_not_be_armed_now_falls_back_to_shadow_at_the_start() -> None:
+async def test_who_changed_a_mode_when_from_what_and_to_what_outlives_a_restart_and_is_told() -> None:
+    room = await opened()
+    wanted = ModeRequest(mode=Mode.LIVE, venue="binance", sentence=ALL, actor="ada")
+    await room.call("/mode", wanted, method="POST")
+    room.kit.clock.advance(60)  # type: ignore[attr-defined]
+    await room.call("/panic", PanicRequest(reason="smoke", actor="grace"), method="POST")
+    await room.kit.journal.said()
+    room = await room.killed()
+
+    shown = (await room.call("/mode"))["changes"]
+    assert [(c.at_ns, c.venue, c.before, c.mode, c.actor, c.reason) for c in shown] == [
+        (NOW_NS + 60 * SECOND_NS, "binance", "LIVE", "SHADOW", "grace", "smoke"),
+        (NOW_NS + 60 * SECOND_NS, "paper", "PAPER", "SHADOW", "grace", "smoke"),
+        (NOW_NS, "binance", "PAPER", "LIVE", "ada", ""),
+    ]
+    told = [(alert.code, alert.about, alert.message) for alert in room.kit.earlier.bus.heard(subjects.ALERT)]
+    assert told == [
+        ("MODE_CHANGED", "binance", "binance goes from PAPER to LIVE, says ada"),
+        ("MODE_CHANGED", "paper", "paper goes from PAPER to SHADOW, says grace: smoke"),
+        ("MODE_CHANGED", "binance", "binance goes from LIVE to SHADOW, says grace: smoke"),
+    ]
+
+
+async def test_a_venue_that_could_not_be_armed_now_falls_back_to_shadow_for_good_and_that_is_on_record() -> None:
     room = await opened()
     await set_mode(room, Mode.LIVE, ALL)
     room.words["binance_testnet"] = False
     room = await room.killed()
 
+    shown = await room.call("/mode")
+    assert shown["modes"]["binance"] is Mode.SHADOW
+    last = shown["changes"][0]
+    assert (last.before, last.mode, last.actor) == ("LIVE", "SHADOW", "live-gateway")
+    assert "does not authenticate" in last.reason
+    room.words["binance_testnet"] = True
+    room = await room.killed()
     assert (await room.call("/mode"))["modes"]["binance"] is Mode.SHADOW
 
 
-async def test_real_money_takes_a_suite_whose_requests_are_authenticated() -> None:
-    room = await opened(binance_testnet=False)
-    with pytest.raises(Refused, match="TRADE2026_AUTHENTICATION is not on"):
-        await set_mode(room, Mode.LIVE, ALL)
+async def test_a_mode_that_is_being_set_when_a_panic_comes_is_not_in_force_after_it() -> None:
+    room = await opened()
+    panic = room.call("/panic", PanicRequest(actor="grace"), method="POST")
+    await asyncio.gather(set_mode(room, Mode.LIVE, ALL), panic)
+
+    assert (await room.call("/mode"))["modes"]["binance"] is Mode.SHADOW
+    room = await room.killed()
+    assert (await room.call("/mode"))["modes"]["binance"] is Mode.SHADOW
+
+
+@pytest.mark.parametrize("mode", [Mode.CANARY, Mode.LIVE])
+async def test_nothing_arms_real_money_and_the_refusal_says_that_requests_are_not_authenticated(mode: Mode) -> None:
+    room = await opened(binance_testnet=False, canary_fraction=1, canary_notional_max="500")
+    with pytest.raises(Refused, match="this version does not authenticate its requests, so nothing arms binance"):
+        await set_mode(room, mode, ALL)
 
 
 @pytest.mark.parametrize("words", [{"binance_enabled": False}, {"binance_key": ""}, {"binance_secret": ""}])
@@ -193,7 +235,7 @@ async def test_orders_over_the_rate_budget_wait_a_while_and_are_then_rejected_bu
 
     assert await room.statuses() == ["WORKING", "REJECTED"]
     assert room.reports()[-1].reason == "binance's rate budget is spent"
-    room.gateway.board._kills.look({"firm": ""})
+    room.gateway.board._kills.look({"firm": ("", "unnamed")})
     await room.gateway.stop()
     assert (await room.statuses())[-1] == "CANCELED"
 

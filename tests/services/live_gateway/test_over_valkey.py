@@ -23,6 +23,7 @@ def joined(kit: FakeKit, valkey: Server, closing: Closer) -> FakeKit:
     kit.__dict__["valkey"] = store
     kit.__dict__["journal"] = Journal(kit.name, store, kit.bus.store_all)
     closing(store.close)
+    closing(kit.journal.close)
     return kit
 
 
@@ -57,6 +58,20 @@ async def test_an_order_is_new_once(room: Room, valkey: Server, closing: Closer)
 
     said = await room.said()
     assert said == [("over-valkey-paper", status, n) for status, n in (("WORKING", 1), ("FILLED", 2), ("FILLED", 2))]
+
+
+async def test_what_a_file_killed_is_told_to_risk_and_outlives_the_file_and_the_process(
+    room: Room, valkey: Server, closing: Closer
+) -> None:
+    (room.kit.suite.var / "kill" / "account.over-valkey").write_text("by hand")
+    room.gateway.board.look()
+    await room.gateway.board.tell()
+    (room.kit.suite.var / "kill" / "account.over-valkey").unlink()
+    room = await again(room, valkey, closing)
+    await room.hear(subjects.ORDER_NEW, route("over-valkey-killed", account="over-valkey"))
+
+    assert (await room.said())[-1] == ("over-valkey-killed", "REJECTED", 1)
+    assert {told.scope for told in room.kit.bus.heard(subjects.RISK_KILL)} == {"account.over-valkey"}
 
 
 async def test_a_real_order_and_a_panic_outlive_the_process(room: Room, valkey: Server, closing: Closer) -> None:

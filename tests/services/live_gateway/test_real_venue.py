@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace as changed
 from typing import Any
 
@@ -159,6 +160,20 @@ async def test_an_answer_that_the_venue_cannot_give_proves_nothing(room: Room) -
 
     assert await room.statuses() == ["PENDING_UNKNOWN"]
     assert room.venue.count("find") <= 13
+
+
+async def test_an_order_that_is_over_and_comes_again_is_not_begun_anew_by_its_own_cancel(room: Room) -> None:
+    await sent(room)
+    room.venue.fill("5")
+    await room.settled()
+    before = room.kit.valkey.store[keys.venue_order("default", ORDER)]
+    room = await room.killed()
+
+    await asyncio.gather(room.hear(subjects.ORDER_NEW, wanted()), room.hear(subjects.ORDER_CANCEL, CANCEL))
+    await room.settled()
+
+    assert room.kit.valkey.store[keys.venue_order("default", ORDER)] == before
+    assert room.venue.let_in == [client_id(ORDER, 0)]
 
 
 async def test_a_crash_while_sending_leaves_it_unknown_and_it_is_asked_for(room: Room) -> None:

@@ -40,7 +40,9 @@ async def settle() -> None:
 
 
 @pytest.fixture
-def desk() -> Desk:
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Whose commits do not wait for each other, so that each is a write of its own."""
+    monkeypatch.setattr("shared.kit.journal.WRITE_EVERY_S", 0)
     return Desk(fake_kit("oms"))
 
 

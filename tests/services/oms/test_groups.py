@@ -45,6 +45,13 @@ async def test_the_exits_of_a_bracket_wait_for_its_entry(desk: Desk) -> None:
     assert desk.reserved() == {entry.order_id: 4}
 
 
+async def test_an_entry_that_is_a_stop_goes_out_when_it_is_reached(desk: Desk) -> None:
+    entry, _, _ = orders_of(await desk.bracket(entry={"type": "STOP", "stop_price": "105"}))
+    await desk.market("104", "105")
+    assert (await desk.now(entry)).status == "ROUTED"
+    assert await desk.told(subjects.ORDER_NEW) == [entry.order_id]
+
+
 async def test_the_exits_go_live_with_what_the_entry_has_filled_and_grow_with_it(desk: Desk) -> None:
     entry, profit, loss = await entered(desk, "1")
     assert desk.reserved() == {entry.order_id: 3, profit.order_id: 1, loss.order_id: 1}

@@ -9,7 +9,7 @@ import pytest
 
 from services.oms.core.reconciling.findings import Reconciliation
 from shared.contract import subjects
-from shared.contract.errors import Conflict, Unavailable
+from shared.contract.errors import Conflict, Refused, Unavailable
 from shared.contract.orders import Order, OrderStatus, Report, VenueFill
 from shared.contract.venue import StatedOrder, StatedTrade, Statement, StatementRequest
 from shared.kit.fakes import deliver, fake_kit
@@ -157,6 +157,12 @@ async def test_an_empty_account_agrees_with_an_empty_venue(books: Books) -> None
     found = await books.round()
 
     assert (found.agrees, found.orders_here, found.orders_there, found.sums) == (True, 0, 0, {})
+
+
+async def test_a_venue_that_nobody_knows_agrees_with_nothing(books: Books) -> None:
+    with pytest.raises(Refused, match="there is no venue nasdaq; known: paper, binance"):
+        await books.round("nasdaq")
+    assert await books.desk.get("/reconcile") == []
 
 
 async def test_reports_that_were_lost_are_asked_for_and_the_order_ends_by_the_venues_word(books: Books) -> None:

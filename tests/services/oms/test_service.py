@@ -86,6 +86,15 @@ async def test_an_unknown_symbol_is_refused_before_risk_is_asked(desk: Desk) -> 
     assert desk.asked == []
 
 
+async def test_an_order_for_a_venue_that_nobody_knows_is_refused_before_risk_is_asked(desk: Desk) -> None:
+    leg = {"order_type": "LIMIT", "price": "110", "venue": "nasdaq"}
+    for sent in (desk.submit(venue="nasdaq"), desk.bracket(entry={"venue": "nasdaq"}), desk.pair(leg, leg)):
+        with pytest.raises(Refused, match="there is no venue nasdaq; known: paper, binance") as refused:
+            await sent
+        assert (refused.value.code, refused.value.field) == ("UNKNOWN_VENUE", "venue")
+    assert desk.asked == []
+
+
 async def test_without_risk_there_is_no_order(desk: Desk) -> None:
     del desk.kit.bus.answers[subjects.RISK_CHECK.pattern]
 

@@ -188,7 +188,7 @@ def _reports(statement: Statement, order: Order, trades: Iterable[StatedTrade]) 
         filled += trade.fill.quantity
         report = _report(statement, order, status=OrderStatus.PARTIALLY_FILLED, cumulative=filled)
         own = {"fill": trade.fill, "event_ns": trade.fill.event_ns, "venue_order_id": trade.venue_order_id}
-        yield trade, report.model_copy(update=own | {"venue": trade.venue or statement.venue})
+        yield trade, report.altered(**(own | {"venue": trade.venue or statement.venue}))
 
 
 def _report(

@@ -124,4 +124,4 @@ def together(parts: Sequence[Statement], until_ns: int | None) -> Statement:
         return parts[0]
     orders = tuple(stated for part in parts for stated in part.orders)
     trades = tuple(dict.fromkeys(trade for part in parts for trade in part.trades))
-    return parts[0].model_copy(update={"orders": orders, "trades": trades, "trades_until_ns": until_ns})
+    return parts[0].altered(orders=orders, trades=trades, trades_until_ns=until_ns)

@@ -51,7 +51,7 @@ def standing(before: Reconciliation | None, findings: Iterable[Finding], at_ns: 
         if at_ns - since_ns < SETTLED_NS:
             rounds = 1
         told = last is not None and last.told
-        seen = finding.difference.model_copy(update={"since_ns": since_ns, "rounds": rounds, "told": told})
+        seen = finding.difference.altered(since_ns=since_ns, rounds=rounds, told=told)
         found.append(Finding(seen, finding.steps))
     return found
 

@@ -39,7 +39,7 @@ from services.oms.core.reconciling.tally import (
 from shared.contract.base import Account, Venue
 from shared.contract.errors import Refused, Unavailable
 from shared.contract.market import Instrument
-from shared.contract.venue import StatedTrade, Statement, StatementRequest
+from shared.contract.venue import StatedTrade, Statement, StatementRequest, known_venue
 
 SECOND_NS = 1_000_000_000
 OVERLAP_NS = 10 * SECOND_NS
@@ -112,6 +112,7 @@ class Reconciler:
 
     async def reconcile(self, account: Account, venue: Venue, accept_holdings: bool = False) -> Reconciliation:
         """One round now. With `accept_holdings` a person takes what the venue holds for right."""
+        known_venue(venue)
         some = [o.order_id for o in self._desk.open_orders() if (o.account, o.venue) == (account, venue)]
         return await self._round(account, venue, some, accept=accept_holdings)
 
@@ -138,7 +139,7 @@ class Reconciler:
             except (Unavailable, Refused) as error:
                 blank = Reconciliation(account=account, venue=venue, at_ns=0, agrees=False)
                 trouble = {"agrees": False, "trouble": error.detail, "at_ns": self._line.now_ns(), "healed": ()}
-                found = (before or blank).model_copy(update=trouble)
+                found = (before or blank).altered(**trouble)
             self._last[account, venue] = found
             return found
 
@@ -187,7 +188,7 @@ class Reconciler:
             if sure and (mended := mended + 1) <= MENDED_MAX:
                 if is_news(difference):
                     await self._line.alert(alert_of(account, venue, difference, self._line.now_ns()))
-                    difference = difference.model_copy(update={"told": True})
+                    difference = difference.altered(told=True)
                 for step in finding.steps:
                     await self._take(step)
             seen.append(Finding(difference, finding.steps))
@@ -240,7 +241,7 @@ class Reconciler:
         ours = moved(tally, record.venue, self._instruments)
         now = beyond(statement.holdings, ours)
         baseline = now if accept else now | (record.baseline or {})
-        return record.model_copy(update={"baseline": baseline}), check_holdings(baseline, statement.holdings, ours)
+        return record.altered(baseline=baseline), check_holdings(baseline, statement.holdings, ours)
 
     # What is remembered.
 
@@ -282,4 +283,4 @@ def _told(record: Reconciled, statement: Statement, loose: Iterable[StatedTrade]
     until_ns = statement.trades_until_ns
     reached_ns = statement.at_ns - OVERLAP_NS if until_ns is None else min(until_ns, statement.at_ns - OVERLAP_NS)
     since_ns = min([reached_ns, *(trade.fill.event_ns for trade in loose)])
-    return record.model_copy(update={"since_ns": max(record.since_ns, since_ns)})
+    return record.altered(since_ns=max(record.since_ns, since_ns))
