@@ -118,12 +118,15 @@ class Desk:
         return Decision(asks=[self._fly(work, Errand.FIND)])
 
     def end(self, order_id: str, reason: str, now_ns: int) -> Decision:
-        """Cancel what is left. One cancel is out at a time, and another only once the venue still has the order."""
+        """Cancel what is left. One cancel is out at a time, and another only once the venue still has the order: who
+        asks again while that is in doubt has the venue asked."""
         work = self._works[order_id]
         if not work.deal.ending:
             work.amend(ending=reason)
             return self._decide(work, now_ns)
-        return Decision()
+        return (
+            self.ask_about(order_id, now_ns) if work.order.report.status is OrderStatus.PENDING_UNKNOWN else Decision()
+        )
 
     def stop(self, killed: Callable[[RouteOrder], str], now_ns: int) -> list[Decision]:
         """Cancel every order in a killed scope."""

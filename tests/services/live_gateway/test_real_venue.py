@@ -162,6 +162,33 @@ async def test_an_answer_that_the_venue_cannot_give_proves_nothing(room: Room) -
     assert room.venue.count("find") <= 13
 
 
+async def test_doubt_does_not_outlast_an_outage_by_more_than_two_questions(room: Room) -> None:
+    room.venue.plan = {"submit": [Unsure("timeout")], "find": [Unsure("502")] * 40}
+    await sent(room)
+    for _ in range(20):
+        await room.after(LATER_S)
+    room.venue.plan = {}
+
+    await room.after(5)
+    await room.after(LATER_S)
+
+    assert await room.statuses() == ["PENDING_UNKNOWN", "REJECTED"]
+
+
+async def test_a_cancel_said_again_has_the_venue_asked_about_an_order_in_doubt(room: Room) -> None:
+    room.venue.plan = {"submit": [Unsure("timeout")], "cancel": [Unsure("502")], "find": [Unsure("502")] * 40}
+    await sent(room)
+    await room.hear(subjects.ORDER_CANCEL, CANCEL)
+    for _ in range(20):
+        await room.after(LATER_S)
+    asked = room.venue.count("find")
+
+    await room.hear(subjects.ORDER_CANCEL, CANCEL)
+    await room.settled()
+
+    assert room.venue.count("find") == asked + 1
+
+
 async def test_an_order_that_is_over_and_comes_again_is_not_begun_anew_by_its_own_cancel(room: Room) -> None:
     await sent(room)
     room.venue.fill("5")
