@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from shared.contract.base import Message, Word, rfc3339
+from shared.contract.base import Message, rfc3339
 from shared.contract.errors import NotFound, Refused
 from shared.contract.market import Bar, Interval, Quote, Tick
-from shared.contract.orders import OrderEvent
+from shared.contract.records import OrderRecord
 from shared.contract.tables import BARS, FILLS, ORDERS, QUOTES, TABLES, TICKS, Table
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
@@ -62,8 +62,8 @@ def columns_of(ticks: TickColumns, sequence: int) -> dict[str, list[Any]]:
 def rows_of(message: Message, sequence: int) -> list[tuple[Table, Row]]:
     """One message as a row, or as several of different tables."""
     found = [_ROWS[type(message)](message, sequence)]
-    if isinstance(message, OrderEvent) and (fill := message.fill) is not None:
-        found.append((FILLS, (fill.event_ns, *map(_exact, _FILL(fill)))))
+    if isinstance(message, OrderRecord) and (fill := message.fill) is not None:
+        found.append((FILLS, (fill.event_ns, *_FILL(fill))))
     return found
 
 
@@ -82,8 +82,8 @@ def _bar(bar: Bar, _sequence: int) -> tuple[Table, Row]:
     return BARS[bar.interval], (bar.start_ns, *_BAR(bar))
 
 
-def _order(event: OrderEvent, _sequence: int) -> tuple[Table, Row]:
-    return ORDERS, (event.order.updated_ns, *map(_exact, _ORDER(event.order)))
+def _order(record: OrderRecord, _sequence: int) -> tuple[Table, Row]:
+    return ORDERS, (record.order.updated_ns, *_ORDER(record.order))
 
 
 _BAR = attrgetter(*BARS[Interval.m1].columns)
@@ -91,17 +91,11 @@ _ORDER = attrgetter(*ORDERS.columns)
 _FILL = attrgetter(*FILLS.columns)
 
 
-def _exact(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return value.value if isinstance(value, Word) else value
-
-
 _ROWS: dict[type[Message], Callable[[Any, int], tuple[Table, Row]]] = {
     Tick: _tick,
     Quote: _quote,
     Bar: _bar,
-    OrderEvent: _order,
+    OrderRecord: _order,
 }
 
 

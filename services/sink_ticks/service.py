@@ -16,7 +16,7 @@ from services.sink_ticks import core
 from services.sink_ticks.core import Sheet
 from services.sink_ticks.settings import Settings
 from shared.contract.base import Symbol, Venue
-from shared.contract.subjects import BAR, BARS, FRAME, ORDER_EVENT, ORDERS, QUOTE, TICK, TICKS
+from shared.contract.subjects import BAR, BARS, FRAME, ORDER_RECORD, ORDERS, QUOTE, TICK, TICKS
 from shared.contract.tables import TICKS as TICKS_TABLE
 from shared.contract.tables import Table
 from shared.kit import Heard, Kit, Service, batch, get, post
@@ -26,7 +26,7 @@ from shared.kit.frames import decode_frame
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the sink; it says nothing."""
     sink = Sink(kit, settings)
-    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_EVENT,))
+    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_RECORD,))
     return Service(
         hears=tuple(
             batch(some, sink.take, count_max=settings.messages_at_once, wait_s=settings.wait_s) for some in subjects

