@@ -12,7 +12,15 @@ from shared.cli.trouble import Trouble
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def play(profile: str, seed: int | None, faults: Sequence[str], loops: int | None, *, checkout: Path = CHECKOUT) -> int:
+def play(
+    profile: str,
+    seed: int | None,
+    faults: Sequence[str],
+    loops: int | None,
+    only: int | None = None,
+    *,
+    checkout: Path = CHECKOUT,
+) -> int:
     """Run it to its end, its output on ours; its exit code."""
     if not (checkout / "tests" / "chaos" / "__main__.py").is_file():
         raise Trouble(
@@ -23,4 +31,5 @@ def play(profile: str, seed: int | None, faults: Sequence[str], loops: int | Non
     words += [] if seed is None else ["--seed", str(seed)]
     words += ["--faults", *faults] if faults else []
     words += [] if loops is None else ["--loops", str(loops)]
+    words += [] if only is None else ["--only", str(only)]
     return subprocess.run([sys.executable, "-m", "tests.chaos", *words], cwd=checkout, check=False).returncode

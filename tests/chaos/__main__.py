@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from random import SystemRandom
 
 from tests.chaos.fault import Profile
@@ -25,8 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loops = [loop for loop in loops if loop.number == given.only]
     _say(f"{len(loops)} loops of {', '.join(given.faults)}; profile {given.profile}, seed {given.seed}")
     began_s = time.monotonic()
-    played = asyncio.run(run(loops, _say, lambda loop: _again(given.profile, given.seed, given.faults, loop)))
+    strict = given.profile != "pr"
+    again = partial(_again, given.profile, given.seed, given.faults)
+    played = asyncio.run(run(loops, _say, again, strict=strict))
     _say(summary(played, seed=given.seed, profile=given.profile, seconds=time.monotonic() - began_s))
+    _say(f"to repeat: {again(None)}{f' --loops {given.loops}' if given.loops else ''}")
     return 1 if any(one.found for one in played) else 0
 
 

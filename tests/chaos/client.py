@@ -1,78 +1,35 @@
-"""The client: orders without end from several hands, each kept in a journal and asked again until it is answered."""
+"""The client: requests without end from several hands, each kept in a journal and made again until it is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable
 from random import Random
+from urllib.parse import urlencode
 
-from tests.chaos.evidence import Asked, Attempt, Words, digest
+from tests.chaos.evidence import Asked, Attempt, Replace, Sweep
 from tests.chaos.line import Answer, Line, Unanswered
+from tests.chaos.mix import STRATEGIES, Asking
 
-TICK = Decimal("0.01")
 AGAIN_S = 0.01
-STRATEGIES = (None, "alpha", "beta")
-
-
-@dataclass(frozen=True)
-class Trade:
-    """How orders in one symbol are made: a price nearby, the smallest quantity, and the lot."""
-
-    symbol: str
-    price: Decimal
-    smallest: Decimal
-    lot: Decimal
-
-    def quantity(self, rng: Random, n: int) -> Decimal:
-        """Small, and another one for each of a few hundred orders on end: the same again is refused as a repetition."""
-        return self.smallest * rng.randrange(1, 6) + self.lot * (n % 499)
-
-    def limit(self, away: float) -> Decimal:
-        return (self.price * Decimal(str(1 + away))).quantize(TICK)
-
-
-@dataclass(frozen=True)
-class Mix:
-    """What share of the orders rests far from the market, near it, and what share of those is cancelled later."""
-
-    far: float = 0.1
-    near: float = 0.15
-    cancelled: float = 0.7
+RESTING_MAX = 3
+"""A hand that has more than so many orders that may rest cancels the oldest."""
 
 
 class Client:
-    """`async with Client(...)`: orders flow; at the end every one of them has been answered.
+    """`async with Client(...)`: requests flow; at the end every one of them has been answered."""
 
-    In the last of the `trades` orders rest near the market, in the others they take or rest far away.
-    """
-
-    def __init__(
-        self,
-        port: int,
-        accounts: Sequence[str],
-        trades: Sequence[Trade],
-        seed: str,
-        *,
-        name: str = "",
-        hands: int = 6,
-        mix: Mix | None = None,
-        venue: str = "paper",
-        path: str = "",
-    ) -> None:
+    def __init__(self, port: int, asking: Asking, seed: str, *, name: str = "", hands: int = 6, path: str = "") -> None:
         self.asked: list[Asked] = []
+        self.sweeps: list[Sweep] = []
         self.acknowledged = 0
         self.first_sent_ns = 0
         """When the latest acknowledged order was first sent."""
+        self.asking = asking
         self._port = port
-        self._accounts = accounts
-        self._trades = trades
-        self._mix = mix or Mix()
         self._name = name
-        self._venue = venue
         self._path = path
         self._clock: Callable[[], int] = time.time_ns
         self._stopping = False
@@ -85,16 +42,18 @@ class Client:
         await self.stop()
 
     async def stop(self, timeout_s: float = 60.0) -> None:
-        """No new orders; returns once each one is answered. AssertionError when one never is."""
+        """No new requests; returns once each one is answered. AssertionError when one never is."""
         self._stopping = True
+        if not self._hands:
+            return
         _, hanging = await asyncio.wait(self._hands, timeout=timeout_s)
         for hand in hanging:
             hand.cancel()
-        await asyncio.gather(*self._hands, return_exceptions=not hanging)
+        await asyncio.gather(*self._hands, return_exceptions=bool(hanging))
         assert not hanging, f"{len(hanging)} of {len(self._hands)} hands wait for an answer after {timeout_s} s"
 
     async def _trade(self, rng: Random, hand: int) -> None:
-        line = Line(self._port)
+        line, mix = Line(self._port), self.asking.mix
         resting: list[Asked] = []
         n = 0
         try:
@@ -102,34 +61,23 @@ class Client:
                 n += 1
                 asked = self.next(rng, f"{self._name}h{hand}-{n}", n * 7 + hand)
                 await self.insist(line, asked)
-                if asked.acknowledged and asked.body["order_type"] == "LIMIT" and rng.random() < self._mix.cancelled:
-                    resting.append(asked)
-                if resting and (len(resting) > 3 or rng.random() < 0.3):
-                    await self.cancel(line, resting.pop(0))
+                if asked.acknowledged and asked.body.get("order_type") != "MARKET":
+                    if rng.random() < mix.replaced:
+                        await self.replace(line, asked, rng, n * 7 + hand)
+                    if rng.random() < mix.cancelled:
+                        resting.append(asked)
+                if resting and (len(resting) > RESTING_MAX or rng.random() < 0.3):
+                    await self.cancel(line, resting.pop(0), rng)
+                if rng.random() < mix.swept:
+                    await self.sweep(line, self._scope(rng))
             for asked in resting:
-                await self.cancel(line, asked)
+                await self.cancel(line, asked, rng)
         finally:
             line.close()
 
     def next(self, rng: Random, client_order_id: str, n: int) -> Asked:
-        """An order to be sent, entered in the journal."""
-        account, drawn = rng.choice(self._accounts), rng.random()
-        rests = drawn < self._mix.far + self._mix.near
-        near = rests and drawn >= self._mix.far
-        # An account that rests near the market on both sides, or takes there as well, would trade with itself.
-        trade = self._trades[-1] if near else rng.choice(self._trades[:-1])
-        side = ("BUY", "SELL")[self._accounts.index(account) % 2] if near else rng.choice(("BUY", "SELL"))
-        words: Words = {"account": account, "client_order_id": client_order_id, "symbol": trade.symbol, "side": side}
-        words |= {"order_type": "MARKET", "quantity": str(trade.quantity(rng, n))}
-        if strategy := rng.choice(STRATEGIES):
-            words["strategy"] = strategy
-        if self._venue != "paper":
-            words["venue"] = self._venue
-        if rests:
-            away = rng.uniform(0, 0.0005) if near else rng.uniform(0.03, 0.05)
-            price = trade.limit(-away if side == "BUY" else away)
-            words |= {"order_type": "LIMIT", "price": str(price), "time_in_force": rng.choice(("GTC", "DAY"))}
-        self.asked.append(Asked(account, client_order_id, words, digest(words)))
+        """An order, or a group of them, to be sent, entered in the journal."""
+        self.asked.append(self.asking.next(rng, client_order_id, n))
         return self.asked[-1]
 
     async def insist(self, line: Line, asked: Asked) -> None:
@@ -140,8 +88,8 @@ class Client:
     async def once(self, line: Line, asked: Asked) -> bool:
         """Ask for the order; whether the answer is one, and not that it may be asked for later."""
         body = json.dumps(asked.body).encode()
-        answer = await self._attempt(line, asked.attempts, "POST", f"{self._path}/orders", body)
-        if answer is None or answer.status in (429, 503):
+        answer = await self._attempt(line, asked.attempts, "POST", asked.path, body)
+        if answer is None:
             return False
         if answer.status == 200:
             asked.answers.append(answer.words)
@@ -152,23 +100,59 @@ class Client:
             asked.denial = answer.words
         return True
 
-    async def cancel(self, line: Line, asked: Asked) -> None:
-        """Ask for the end of an order until that is answered."""
-        path = f"{self._path}/orders/{asked.answers[0]['order_id']}"
-        while True:
-            answer = await self._attempt(line, asked.cancel, "DELETE", path)
-            if answer is not None and answer.status not in (429, 503):
-                return
+    async def cancel(self, line: Line, asked: Asked, rng: Random) -> None:
+        """Ask for the end of an order, of a group that of any one, until that is answered."""
+        asked.cancels = rng.choice(asked.orders)["order_id"]
+        await self._settle(line, asked.cancel, "DELETE", f"/orders/{asked.cancels}")
+
+    async def replace(self, line: Line, asked: Asked, rng: Random, n: int) -> None:
+        """Ask for new terms of an order, of a group those of any one, until that is answered."""
+        order = rng.choice(asked.orders)
+        asked.replaces.append(Replace(order["order_id"], self.asking.change(rng, order, n)))
+        wanted = asked.replaces[-1]
+        body = json.dumps(wanted.body).encode()
+        answer = await self._settle(line, wanted.attempts, "PATCH", f"/orders/{wanted.order_id}", body)
+        if answer.status == 200:
+            wanted.answer = answer.words
+
+    async def sweep(self, line: Line, scope: dict[str, str]) -> None:
+        """Ask for the end of all that belongs to an account, and to a strategy or a symbol of it."""
+        self.sweeps.append(Sweep(scope))
+        sweep = self.sweeps[-1]
+        answer = await self._settle(line, sweep.attempts, "POST", f"/orders/cancel-all?{urlencode(scope)}")
+        if answer.status == 200:
+            sweep.told = set(answer.words["cancelled"])
+
+    async def sweep_all(self) -> None:
+        """Ask for the end of everything."""
+        line = Line(self._port)
+        try:
+            for account in self.asking.accounts:
+                await self.sweep(line, {"account": account})
+        finally:
+            line.close()
+
+    def _scope(self, rng: Random) -> dict[str, str]:
+        strategy = rng.choice([name for name in STRATEGIES if name])
+        symbol = rng.choice(self.asking.trades).symbol
+        narrower = rng.choice(({}, {"strategy": strategy}, {"symbol": symbol}))
+        return {"account": rng.choice(self.asking.accounts), **narrower}
+
+    async def _settle(self, line: Line, journal: list[Attempt], method: str, path: str, body: bytes = b"") -> Answer:
+        """Ask until it is answered."""
+        while (answer := await self._attempt(line, journal, method, path, body)) is None:
             await asyncio.sleep(AGAIN_S)
+        return answer
 
     async def _attempt(
         self, line: Line, journal: list[Attempt], method: str, path: str, body: bytes = b""
     ) -> Answer | None:
+        """The answer; None when there was none, or one that puts off."""
         sent_ns = self._clock()
         try:
-            answer = await line.ask(method, path, body)
+            answer = await line.ask(method, f"{self._path}{path}", body)
         except Unanswered:
             journal.append(Attempt(sent_ns, self._clock(), None))
             return None
         journal.append(Attempt(sent_ns, self._clock(), answer.status, answer.orderly))
-        return answer
+        return None if answer.status in (429, 503) else answer

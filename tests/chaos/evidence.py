@@ -13,16 +13,19 @@ from typing import Any
 Words = dict[str, Any]
 """JSON as it was found; amounts are text."""
 
-TERMS = ("account", "client_order_id", "symbol", "side", "order_type", "quantity", "price", "time_in_force", "strategy")
-DEFAULTS = {"order_type": "MARKET", "time_in_force": "GTC", "price": None, "strategy": None}
+TERMS = ("account", "client_order_id", "symbol", "side", "order_type", "time_in_force", "strategy", "reduce_only")
+AMOUNTS = ("quantity", "price", "stop_price")
+DEFAULTS = {"order_type": "MARKET", "time_in_force": "GTC", "reduce_only": False}
 
 
 def digest(words: Mapping[str, Any]) -> str:
     """A fingerprint of an order's terms, the same for what was sent and for what is stored."""
-    terms = {name: words.get(name, DEFAULTS.get(name)) for name in TERMS}
-    for name in ("quantity", "price"):
+    terms = {name: words.get(name, DEFAULTS.get(name)) for name in (*TERMS, *AMOUNTS, "trail")}
+    for name in AMOUNTS:
         if terms[name] is not None:
             terms[name] = format(Decimal(terms[name]).normalize(), "f")
+    if terms["trail"] is not None:
+        terms["stop_price"] = None  # it is where the market has carried the stop
     return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -41,8 +44,32 @@ class Attempt:
 
 
 @dataclass
+class Replace:
+    """New terms that were asked for. `answer` is that of an attempt answered with 200."""
+
+    order_id: str
+    body: Words
+    attempts: list[Attempt] = field(default_factory=list)
+    answer: Words | None = None
+
+
+@dataclass
+class Sweep:
+    """A cancel-all: `scope` as it was asked for, and the ids that the answer told."""
+
+    scope: dict[str, str]
+    attempts: list[Attempt] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def sent_ns(self) -> int:
+        """When the attempt that was answered left, 0 without one."""
+        return max((one.sent_ns for one in self.attempts if one.status == 200), default=0)
+
+
+@dataclass
 class Asked:
-    """One order in the client's journal: what was sent, each attempt, and each answer that was one."""
+    """One request for orders in the client's journal: what was sent, each attempt, and each answer that was one."""
 
     account: str
     client_order_id: str
@@ -53,15 +80,47 @@ class Asked:
     """Of attempts answered with 200."""
     denial: Words | None = None
     cancel: list[Attempt] = field(default_factory=list)
-    """Requests to cancel it."""
+    """Requests to cancel it, or of a group the order named by `cancels`."""
+    cancels: str = ""
+    replaces: list[Replace] = field(default_factory=list)
+    path: str = "/orders"
+    others: dict[str, str] = field(default_factory=dict)
+    """Of a group, the other orders it is to make: their client order ids and digests."""
 
     @property
     def acknowledged(self) -> bool:
         return bool(self.answers)
 
     @property
-    def cancel_acknowledged(self) -> bool:
-        return any(attempt.status == 200 for attempt in self.cancel)
+    def acknowledged_ns(self) -> int:
+        """When it first was, 0 when it never was."""
+        return next((attempt.answered_ns for attempt in self.attempts if attempt.status == 200), 0)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """By client order id, of every order it is to make."""
+        return {self.client_order_id: self.digest, **self.others}
+
+    @property
+    def orders(self) -> list[Words]:
+        """As they were told in the first answer."""
+        return self.answers[0].get("orders", self.answers[:1]) if self.answers else []
+
+    @property
+    def told(self) -> dict[str, set[str]]:
+        """The ids by which it was answered for, by the client's own."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for answer in self.answers:
+            for order in answer.get("orders", [answer]):
+                found[order.get("client_order_id", self.client_order_id)].add(order["order_id"])
+        return found
+
+    @property
+    def cancelled(self) -> set[str]:
+        """The ids of the orders whose end was acknowledged."""
+        if not any(attempt.status == 200 for attempt in self.cancel):
+            return set()
+        return {self.cancels} if self.cancels else set().union(*self.told.values())
 
     @property
     def row(self) -> Words:
@@ -89,7 +148,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class AtVenue:
-    """One order in the venue's own record. `client_order_id` is ours where the venue keeps it."""
+    """One order in the venue's own record. `client_order_id` is ours where the venue keeps it.
+
+    `out_ns` is when it was last out there: when it arrived, or when it ended, if it has.
+    """
 
     order_id: str
     account: str
@@ -98,6 +160,7 @@ class AtVenue:
     cumulative: Decimal
     arrived_ns: int
     client_order_id: str = ""
+    out_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,11 +174,17 @@ class Bound:
 
 @dataclass(frozen=True)
 class Killed:
-    """A kill that was acknowledged; `lifted_ns` is 0 while it stands. `scope` as the suite names it."""
+    """A kill that was acknowledged; `lifted_ns` is 0 while it stands. `scope` as the suite names it.
+
+    `within_ns` is how much later an order may still go out or fill, `out_within_ns` how much later the last one may be
+    cancelled; 0 where that is not promised.
+    """
 
     scope: str
     acknowledged_ns: int
     lifted_ns: int = 0
+    within_ns: int = 250_000_000
+    out_within_ns: int = 0
 
 
 @dataclass
@@ -123,6 +192,7 @@ class Evidence:
     """Everything on record of some accounts; which record each part comes from is said beside it."""
 
     asked: list[Asked] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
     """The client's journal."""
 
     orders: dict[str, Words] = field(default_factory=dict)
@@ -150,6 +220,14 @@ class Evidence:
     """The configuration: cash of an account that opens, limits by symbol."""
 
     killed: list[Killed] = field(default_factory=list)
+
+    def groups(self) -> dict[str, list[Words]]:
+        """The orders of each bracket and pair."""
+        found: defaultdict[str, list[Words]] = defaultdict(list)
+        for order in self.orders.values():
+            if order.get("group"):
+                found[order["group"]].append(order)
+        return dict(found)
 
     def of_account(self) -> dict[str, list[Words]]:
         """The orders' events by account, in the order in which they were committed."""

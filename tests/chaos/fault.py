@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.chaos.client import Client
@@ -16,7 +16,8 @@ Profile = Literal["pr", "nightly", "release"]
 
 @dataclass(frozen=True)
 class Fault:
-    """`play` is one loop: from load to judgement. `loops` are for each of `victims`."""
+    """`play` is one loop: from load to judgement. `loops` are for each of `victims`, and played on `stage`, those for
+    some victims `elsewhere`."""
 
     id: str
     title: str
@@ -24,6 +25,11 @@ class Fault:
     play: Callable[[Scene, str], Awaitable[None]]
     victims: tuple[str, ...] = ("",)
     stage: str = "plain"
+    elsewhere: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def stage_of(self, victim: str) -> str:
+        """Where it is played on this one."""
+        return self.elsewhere.get(victim, self.stage)
 
 
 async def kill_under_load(scene: Scene, victim: str, allowed_s: float, *, tape: bool = False) -> None:

@@ -22,6 +22,11 @@ class Loop:
     seed: str
 
     @property
+    def stage(self) -> str:
+        """The kind of suite that it is played on."""
+        return self.fault.stage_of(self.victim)
+
+    @property
     def name(self) -> str:
         """What its accounts are named after."""
         return f"{self.fault.id.lower()}n{self.number}"
@@ -36,14 +41,14 @@ def plan(faults: Iterable[Fault], profile: Profile, seed: int, loops: int | None
         for number, victim in enumerate(victims[:loops]):
             made.append(Loop(fault, victim, number, f"{seed}/{fault.id}/{number}"))
     Random(f"{seed}").shuffle(made)
-    return sorted(made, key=lambda loop: loop.fault.stage)
+    return sorted(made, key=lambda loop: loop.stage)
 
 
 def acts(loops: list[Loop]) -> list[list[Loop]]:
     """The loops that share a suite, in order."""
     made: list[list[Loop]] = []
     for loop in loops:
-        if not made or made[-1][0].fault.stage != loop.fault.stage or len(made[-1]) >= SEPARATELY_MAX:
+        if not made or made[-1][0].stage != loop.stage or len(made[-1]) >= SEPARATELY_MAX:
             made.append([])
         made[-1].append(loop)
     return made

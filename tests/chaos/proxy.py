@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 
 AT_ONCE = 65_536
+LATE_S = 0.7
 RESET_AT_ONCE = struct.pack("ii", 1, 0)
 
 Whom = Callable[[int], bool]
@@ -17,11 +18,13 @@ Whom = Callable[[int], bool]
 
 
 class Cut(Enum):
-    """How a connection is cut: nothing passes; requests pass and answers do not; it is reset, as is every new one."""
+    """How a connection is cut: nothing passes; requests pass and answers do not; it is reset, as is every new one; all
+    passes, but late."""
 
     STALL = "stall"
     DEAF = "deaf"
     RESET = "reset"
+    SLOW = "slow"
 
 
 class Proxy:
@@ -74,13 +77,21 @@ class Proxy:
             self._passages.discard(passage)
 
 
+class _Gate:
+    """On the way there or back: open or not, and how late everything is that passes."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.late_s = 0.0
+
+
 class _Passage:
     """One connection and its way on. A gate stands on the way there and one on the way back."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._near = (reader, writer)
         self._far: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._there, self._back = asyncio.Event(), asyncio.Event()
+        self._there, self._back = _Gate(), _Gate()
         self.client_port: int = writer.get_extra_info("peername")[1]
         self.heal()
 
@@ -88,13 +99,17 @@ class _Passage:
         if how is Cut.RESET:
             self.reset()
             return
-        self._back.clear()
+        if how is Cut.SLOW:
+            self._there.late_s = self._back.late_s = LATE_S
+            return
+        self._back.open.clear()
         if how is Cut.STALL:
-            self._there.clear()
+            self._there.open.clear()
 
     def heal(self) -> None:
-        self._there.set()
-        self._back.set()
+        for gate in (self._there, self._back):
+            gate.late_s = 0
+            gate.open.set()
 
     def reset(self) -> None:
         """Both sides at once, as a machine does that knows of no such connection."""
@@ -108,7 +123,7 @@ class _Passage:
     async def pass_on(self, target: int) -> None:
         """Until either side ends."""
         try:
-            await self._there.wait()
+            await self._there.open.wait()
             self._far = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
             self.reset()
@@ -127,9 +142,11 @@ class _Passage:
             self._far[1].close()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: _Gate) -> None:
     with contextlib.suppress(OSError):
         while words := await reader.read(AT_ONCE):
-            await gate.wait()
+            await gate.open.wait()
+            if gate.late_s:
+                await asyncio.sleep(gate.late_s)
             writer.write(words)
             await writer.drain()

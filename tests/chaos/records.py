@@ -44,8 +44,10 @@ class Records:
 
     def _read_books(self, found: dict[str, list[str]], evidence: Evidence) -> None:
         evidence.orders = {one["order_id"]: one for one in self._words(found["order"])}
-        for key, events in self._lists(found["events"]):
-            evidence.events[_last(key)] = events
+        for key, events in zip(
+            found["events"], self._many(found["events"], lambda pipe, key: pipe.hgetall(key)), strict=True
+        ):
+            evidence.events[_last(key)] = [json.loads(events[version]) for version in sorted(events, key=int)]
         evidence.fills = self._words(found["fill"])
         evidence.positions = self._words(found["position"])
         evidence.balances = {one["account"]: one for one in self._words(found["account"])}
@@ -69,6 +71,7 @@ class Records:
                 open_,
                 Decimal(report["cumulative_quantity"]),
                 there["arrival"],
+                out_ns=there["arrival"] if open_ else report["event_ns"],
             )
             seen[there["order_id"]] = there
         # A fill of an order that was not listed yet when this look began: the next look will see both.

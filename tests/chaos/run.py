@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.chaos.evidence import Asked, Violation
+from tests.chaos.evidence import Asked, Sweep, Violation
 from tests.chaos.invariants.bounds import Recovery, i12_what_is_used_is_bounded
 from tests.chaos.plan import Loop, acts
 from tests.chaos.scene import Scene
@@ -36,16 +36,28 @@ class Played:
     recoveries: list[Recovery] = field(default_factory=list)
     found: list[Violation] = field(default_factory=list)
     tally: dict[str, int] = field(default_factory=dict)
+    kills: list[tuple[str, float]] = field(default_factory=list)
+    """In which way each was done, and after how many ms the last order was out."""
 
 
-async def run(loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], str]) -> list[Played]:
+@dataclass
+class Journal:
+    """What the clients of one suite noted, all loops together."""
+
+    asked: list[Asked] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
+
+
+async def run(
+    loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], str], *, strict: bool = False
+) -> list[Played]:
     """Play them all; after a violation the suite is replaced, because nothing on it can be trusted any more."""
     played: list[Played] = []
     waiting = acts(list(loops))
     while waiting:
         act = waiting.pop(0)
         try:
-            done = await _act(act, say, again)
+            done = await _act(act, say, again, strict=strict)
         except NotPlayed as reason:
             say(f"{act[0].fault.id:<4} not played: {reason}")
             played += [Played(loop, skipped=True) for loop in act]
@@ -60,13 +72,13 @@ async def run(loops: Sequence[Loop], say: Say, again: Callable[[Loop | None], st
     return played
 
 
-async def _act(act: list[Loop], say: Say, again: Callable[[Loop | None], str]) -> list[Played]:
+async def _act(act: list[Loop], say: Say, again: Callable[[Loop | None], str], *, strict: bool) -> list[Played]:
     played: list[Played] = []
-    asked: list[Asked] = []
+    journal = Journal()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-        async with STAGES[act[0].fault.stage](Path(folder)) as stage:
+        async with STAGES[act[0].stage](Path(folder)) as stage:
             for loop in act:
-                one = await _play(stage, loop, asked)
+                one = await _play(stage, loop, journal, strict=strict)
                 played.append(one)
                 say(_line(one))
                 if one.found:
@@ -74,15 +86,15 @@ async def _act(act: list[Loop], say: Say, again: Callable[[Loop | None], str]) -
                     return played
             if isinstance(stage, Unattended):
                 return played
-            last = await _look_at_all(stage, asked)
+            last = await _look_at_all(stage, journal)
             played.append(last)
             if last.found:
                 _tell(last, stage, say, again)
     return played
 
 
-async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
-    scene = Scene(stage, loop.fault.id, loop.name, loop.seed, Random(loop.seed))
+async def _play(stage: Stage, loop: Loop, journal: Journal, *, strict: bool) -> Played:
+    scene = Scene(stage, loop.fault.id, loop.name, loop.seed, Random(loop.seed), strict)
     began_s = time.monotonic()
     try:
         async with asyncio.timeout(LOOP_S):
@@ -92,7 +104,8 @@ async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
     except Exception:
         scene.found.append(Violation("-", f"the harness itself failed:\n{traceback.format_exc()}"))
     stage.sample()
-    asked += scene.asked
+    journal.asked += scene.asked
+    journal.sweeps += scene.sweeps
     return Played(
         loop,
         acknowledged=sum(one.acknowledged for one in scene.asked),
@@ -101,12 +114,13 @@ async def _play(stage: Stage, loop: Loop, asked: list[Asked]) -> Played:
         recoveries=scene.recoveries,
         found=scene.found,
         tally=scene.tally,
+        kills=scene.kills,
     )
 
 
-async def _look_at_all(stage: Stage, asked: list[Asked]) -> Played:
+async def _look_at_all(stage: Stage, journal: Journal) -> Played:
     """Every account of the suite, with the tape: what was right after its loop is right still."""
-    scene = Scene(stage, "all", "", "", Random(0), asked=asked)
+    scene = Scene(stage, "all", "", "", Random(0), asked=journal.asked, sweeps=journal.sweeps)
     await scene.judged(tape=True)
     return Played(None, found=scene.found + i12_what_is_used_is_bounded(stage.samples))
 
@@ -116,7 +130,7 @@ def _line(one: Played) -> str:
     loop = one.loop
     recovered = " ".join(f"{recovery.seconds:.2f} s" for recovery in one.recoveries)
     return (
-        f"{loop.fault.id:<4} {loop.number:>4} {loop.victim:<24} {one.acknowledged:>5} acknowledged of {one.asked:>5}"
+        f"{loop.fault.id:<4} {loop.number:>4} {loop.victim:<32} {one.acknowledged:>5} acknowledged of {one.asked:>5}"
         f"  recovered {recovered or '-':<8} in all {one.seconds:5.1f} s  {'VIOLATED' if one.found else 'ok'}"
     )
 

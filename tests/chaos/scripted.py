@@ -15,7 +15,6 @@ from tests.chaos.evidence import AtVenue, Execution, Words
 from tests.chaos.wire import Wire
 
 POOL = 300
-"""So many reports wait to be told; the one that is told next is any of them."""
 
 AT_ONCE = 50
 
@@ -29,6 +28,8 @@ class ScriptedVenue:
     wire: Wire
     rng: Random
     repeats_max: int = 5
+    kept: int = POOL
+    """So many reports wait to be told; the one that is told next is any of them."""
     venue: dict[str, AtVenue] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
     told: int = 0
@@ -89,7 +90,7 @@ class ScriptedVenue:
 
         async def tell() -> None:
             while self._pool or not ended:
-                await self._tell_some(0 if ended else POOL)
+                await self._tell_some(0 if ended else self.kept)
                 await asyncio.sleep(0.002)
 
         task = asyncio.create_task(tell())

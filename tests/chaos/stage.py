@@ -16,10 +16,10 @@ import yaml
 
 from shared.cli import state
 from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
-from tests.chaos.client import Trade
 from tests.chaos.evidence import AtVenue, Bound, Execution
 from tests.chaos.invariants.bounds import Sample
 from tests.chaos.line import Unanswered, get
+from tests.chaos.mix import Trade
 from tests.chaos.records import Records
 from tests.chaos.waiting import until
 from tests.journeys.rig import CHECKOUT, Suite, free_offset
@@ -32,11 +32,17 @@ BOUNDS = {
     "BTCUSDT": Bound(Decimal(1), Decimal(1), Decimal("0.1")),
     "ETHUSDT": Bound(Decimal(5), Decimal(5), Decimal("0.9")),
     "SOLUSDT": Bound(Decimal(50), Decimal(50), Decimal(6)),
+    "AAPL": Bound(Decimal(100), Decimal(100), Decimal(20)),
     "SPY": Bound(Decimal(10), Decimal(10), Decimal(10)),
 }
 """Tight enough that orders are denied now and then; the last is for racing one limit."""
 
-SMALLEST = {"BTCUSDT": ("0.01", "0.00001"), "ETHUSDT": ("0.05", "0.0001"), "SOLUSDT": ("1", "0.001")}
+SMALLEST = {
+    "BTCUSDT": ("0.01", "0.00001"),
+    "ETHUSDT": ("0.05", "0.0001"),
+    "SOLUSDT": ("1", "0.001"),
+    "AAPL": ("1", "1"),
+}
 
 
 Outside = Callable[[], tuple[dict[str, AtVenue], list[Execution]]]
@@ -58,10 +64,16 @@ class Stage:
 
     outside: Outside | None = None
 
+    bounds: Mapping[str, Bound] = BOUNDS
+    """What an account may do at most."""
+
+    symbols: tuple[str, ...] = tuple(SMALLEST)
+    """What is traded here: the last for groups, the one before near the market."""
+
     def __init__(self, var: Path, environment: Mapping[str, str] | None = None, *, valkey_port: int = 0) -> None:
         self.var = var
         config = var / "config"
-        write_config(config)
+        write_config(config, self.bounds)
         self.suite = Suite(var, {"TRADE2026_CONFIG": str(config), **WAITS, **(environment or {})}, _offset())
         self.offset = self.suite.offset
         self.records = Records(valkey_port or VALKEY_PORT + self.offset, var / "tape" / "tape.db")
@@ -131,9 +143,10 @@ class Stage:
         """Start it; returns once every service is ready and the simulated market quotes."""
         await asyncio.to_thread(self.suite.up)
         await until(self.all_ready, "every service to be ready")
-        await until(self._quoted, "the simulated market to quote")
+        await until(self.quoted, "the simulated market to quote")
 
-    async def _quoted(self) -> bool:
+    async def quoted(self) -> bool:
+        """Look where the market is; False when nobody says."""
         try:
             tickers = {one["symbol"]: one for one in await get(self.port("gateway"), "/tickers")}
         except Unanswered:
@@ -141,8 +154,8 @@ class Stage:
         if not all(tickers.get(symbol, {}).get("ask") for symbol in SMALLEST):
             return False
         self.trades = [
-            Trade(symbol, Decimal(str(tickers[symbol]["ask"])), Decimal(smallest), Decimal(lot))
-            for symbol, (smallest, lot) in SMALLEST.items()
+            Trade(symbol, Decimal(str(tickers[symbol]["ask"])), *map(Decimal, SMALLEST[symbol]))
+            for symbol in self.symbols
         ]
         return True
 
@@ -170,13 +183,13 @@ def _offset() -> int:
     return offset
 
 
-def write_config(config: Path) -> None:
+def write_config(config: Path, bounds: Mapping[str, Bound]) -> None:
     """The project's own configuration, with the limits that the checks know."""
     config.mkdir(parents=True, exist_ok=True)
     for path in (CHECKOUT / "config").glob("*.yaml"):
         (config / path.name).write_text(path.read_text())
     risk = yaml.safe_load((config / "risk.yaml").read_text())
-    for symbol, bound in BOUNDS.items():
+    for symbol, bound in bounds.items():
         risk["limits"][f"account.*.symbol.{symbol}"] = {
             "order_quantity_max": str(bound.order_max),
             "order_notional_max": "1000000",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from tests.chaos.evidence import Asked, Attempt, AtVenue, Bound, Evidence, Execution, Killed, Words, digest
+from tests.chaos.byhand import D, S, asked, broken, moves
+from tests.chaos.evidence import (
+    Attempt,
+    AtVenue,
+    Bound,
+    Evidence,
+    Killed,
+    Replace,
+    Sweep,
+    Words,
+)
 from tests.chaos.invariants import violations
 from tests.chaos.invariants.bounds import (
     FILES_MAX,
@@ -20,86 +28,7 @@ from tests.chaos.invariants.bounds import (
     i12_what_is_used_is_bounded,
     i13_recovered_in_time,
 )
-
-D = Decimal
-S = 1_000_000_000
-
-
-def order(client: str, side: str, status: str, filled: str = "0", version: int = 1, **more: Any) -> Words:
-    words = {"account": "a", "client_order_id": client, "symbol": "BTCUSDT", "side": side, "quantity": "0.3"}
-    words |= {"order_type": "LIMIT", "price": "100", "time_in_force": "GTC", "strategy": "s", "reason": ""}
-    words |= {"order_id": f"a-{client}", "status": status, "filled_quantity": filled, "version": version}
-    return words | {"updated_ns": version * S} | more
-
-
-def fill(client: str, side: str, price: str) -> Words:
-    words = {"fill_id": f"paper:a-{client}-1", "account": "a", "order_id": f"a-{client}", "symbol": "BTCUSDT"}
-    return words | {"side": side, "price": price, "quantity": "0.3", "fee": "0.01"}
-
-
-def entry(client: str, cash: str, quantity: str) -> Words:
-    lines = [("position", "BTCUSDT", quantity), ("market", "BTCUSDT", format(-D(quantity), "f"))]
-    lines += [("cash", "USD", cash), ("conversion", "USD", format(-D(cash), "f"))]
-    postings = [dict(zip(("ledger", "unit", "amount"), line, strict=True)) for line in lines]
-    return {"account": "a", "fill_id": f"paper:a-{client}-1", "postings": postings}
-
-
-def asked(client: str, side: str) -> Asked:
-    body = {name: order(client, side, "")[name] for name in ("account", "client_order_id", "symbol", "side")}
-    body |= {"order_type": "LIMIT", "quantity": "0.30", "price": "100", "strategy": "s"}
-    attempts = [Attempt(0, S, None), Attempt(S, 2 * S, 200)]
-    return Asked("a", client, body, digest(body), attempts, [{"order_id": f"a-{client}"}])
-
-
-def moves(client: str, side: str, *statuses: str, filled: str = "0", first: int = 0) -> list[Words]:
-    made: list[Words] = []
-    for version, status in enumerate(statuses, 1):
-        last = version == len(statuses)
-        one = order(client, side, status, filled if last else "0", version, updated_ns=(first + version) * S)
-        made.append({"account": "a", "order": one, "fill": fill(client, side, "100") if last and D(filled) else None})
-    return made
-
-
-@pytest.fixture
-def clean() -> Evidence:
-    """A bought order, a sold one, one that rests, one denied, one cancelled; everything in agreement."""
-    evidence = Evidence(bounds={"BTCUSDT": Bound(D("0.6"), D("0.6"), D("0.3"))})
-    evidence.events = {
-        "a-buy": moves("buy", "BUY", "ACCEPTED", "FILLED", filled="0.3"),
-        "a-sell": moves("sell", "SELL", "ACCEPTED", "WORKING", "FILLED", filled="0.3", first=10),
-        "a-rests": moves("rests", "BUY", "ACCEPTED", "WORKING", first=20),
-        "a-denied": moves("denied", "BUY", "DENIED", first=30),
-        "a-gone": moves("gone", "SELL", "ACCEPTED", "WORKING", "PENDING_CANCEL", "CANCELED", first=40),
-    }
-    evidence.orders = {id: events[-1]["order"] for id, events in evidence.events.items()}
-    evidence.asked = [asked(c, s) for c, s in (("buy", "BUY"), ("sell", "SELL"), ("rests", "BUY"), ("gone", "SELL"))]
-    evidence.asked[3].cancel = [Attempt(3 * S, 4 * S, 200)]
-    denied = asked("denied", "BUY")
-    evidence.asked.append(replace(denied, answers=[], denial={"order_id": "a-denied"}))
-    evidence.fills = [fill("buy", "BUY", "100"), fill("sell", "SELL", "100")]
-    evidence.positions = [{"account": "a", "symbol": "BTCUSDT", "quantity": "0.0"}]
-    evidence.balances = {"a": {"account": "a", "cash": "999999.98"}}
-    evidence.entries = {"a": [entry("buy", "-30.01", "0.3"), entry("sell", "29.99", "-0.3")]}
-    evidence.open = {"a-rests"}
-    evidence.reserved = {"a-rests": {"order_id": "a-rests", "quantity": "0.3"}}
-    for client, status in (("buy", "FILLED"), ("sell", "FILLED"), ("rests", "WORKING"), ("gone", "CANCELED")):
-        filled = D("0.3") if status == "FILLED" else D(0)
-        evidence.venue[f"a-{client}"] = AtVenue(f"a-{client}", "a", status, status == "WORKING", filled, S)
-    evidence.executions = [
-        Execution("a-buy-1", "a-buy", "BTCUSDT", "BUY", D(100), D("0.3"), D("0.01"), 2 * S),
-        Execution("a-sell-1", "a-sell", "BTCUSDT", "SELL", D(100), D("0.3"), D("0.01"), 3 * S),
-    ]
-    evidence.tape_fills = copy.deepcopy(evidence.fills)
-    evidence.tape_orders = [
-        {"order_id": id, "version": event["order"]["version"], "status": event["order"]["status"]}
-        for id, events in evidence.events.items()
-        for event in events
-    ]
-    return evidence
-
-
-def broken(evidence: Evidence) -> set[str]:
-    return {violation.invariant for violation in violations(evidence)}
+from tests.chaos.invariants.kills import last_out_ns
 
 
 def test_clean_records_break_nothing(clean: Evidence) -> None:
@@ -134,6 +63,33 @@ def test_a_cancel_that_was_acknowledged_and_forgotten_is_found(clean: Evidence) 
     assert broken(clean) == {"I1"}
 
 
+def test_a_replacement_that_was_acknowledged_and_forgotten_is_found(clean: Evidence) -> None:
+    wanted = Replace("a-rests", {"quantity": "0.30", "price": "100"}, [Attempt(3 * S, 4 * S, 200)], {})
+    clean.asked[2].replaces = [wanted]
+    assert broken(clean) == set()
+    wanted.body["price"] = "101"
+    assert broken(clean) == {"I1"}
+    wanted.answer = None
+    assert broken(clean) == set()
+
+
+@pytest.mark.parametrize("narrower", [{}, {"strategy": "s"}, {"symbol": "BTCUSDT"}])
+def test_a_cancel_all_that_left_an_order_of_its_scope_is_found(clean: Evidence, narrower: dict[str, str]) -> None:
+    clean.sweeps = [Sweep({"account": "a", **narrower}, [Attempt(3 * S, 4 * S, None), Attempt(5 * S, 6 * S, 200)])]
+    assert broken(clean) == {"I1"}
+    clean.sweeps[0].attempts[-1].sent_ns = S  # before the order was acknowledged
+    assert broken(clean) == set()
+    clean.sweeps[0].told = {"a-rests"}
+    assert broken(clean) == {"I1"}
+
+
+def test_a_cancel_all_of_others_breaks_nothing(clean: Evidence) -> None:
+    scopes = ({"account": "b"}, {"account": "a", "strategy": "t"}, {"account": "a", "symbol": "ETHUSDT"})
+    clean.sweeps = [Sweep(scope, [Attempt(5 * S, 6 * S, 200)]) for scope in scopes]
+    clean.sweeps.append(Sweep({"account": "a"}, [Attempt(5 * S, 6 * S, None)]))
+    assert broken(clean) == set()
+
+
 # I2
 
 
@@ -158,7 +114,7 @@ def test_a_venue_order_that_nobody_sent_is_found(clean: Evidence) -> None:
 
 def test_a_lost_execution_is_found(clean: Evidence) -> None:
     clean.executions.append(replace(clean.executions[0], execution_id="a-buy-2"))
-    assert broken(clean) == {"I3", "I4"}
+    assert broken(clean) == {"I3", "I4", "I9"}  # more than was asked for, too
 
 
 def test_an_invented_fill_is_found(clean: Evidence) -> None:
@@ -319,6 +275,30 @@ def test_fills_that_shrink_or_exceed_the_order_are_found(clean: Evidence) -> Non
         assert "I9" in broken(clean)
 
 
+def test_more_filled_at_the_venue_than_any_replacement_asked_for_is_found(clean: Evidence) -> None:
+    clean.asked[0].body["quantity"] = "0.2"
+    assert {one.what for one in violations(clean)} == {"the venue filled more than was ever asked for"}
+    clean.asked[0].replaces = [Replace("a-buy", {"quantity": "0.3"}, [Attempt(S, 2 * S, None)])]
+    assert broken(clean) == set()
+
+
+@pytest.mark.parametrize(
+    "moves_on",
+    [
+        [{"order_type": "STOP"}, {"order_type": "STOP", "status": "WORKING"}],
+        [{"order_type": "STOP", "triggered_ns": 5}, {"order_type": "STOP", "status": "ROUTED", "triggered_ns": 6}],
+        [{"replacements": 1}, {"replacements": 0}],
+        [{"replacing": {"number": 1, "quantity": "0.2"}}, {"replacing": {"number": 2, "quantity": "0.1"}}],
+    ],
+)
+def test_a_stop_or_a_replacement_out_of_turn_is_found(clean: Evidence, moves_on: list[Words]) -> None:
+    events = moves("x", "BUY", "ACCEPTED", "ACCEPTED", first=50)
+    for event, changed in zip(events, moves_on, strict=True):
+        event["order"] |= changed
+    clean.events["a-x"], clean.orders["a-x"] = events, events[-1]["order"]
+    assert "an order moved as it may not" in {one.what for one in violations(clean)}
+
+
 # I10
 
 
@@ -345,6 +325,27 @@ def test_an_order_ended_here_that_works_on_there_is_found(clean: Evidence) -> No
 def test_an_order_whose_fate_stays_unknown_is_found(clean: Evidence) -> None:
     clean.orders["a-rests"]["status"] = "PENDING_UNKNOWN"
     clean.tape_orders = None
+    assert broken(clean) == {"I10"}
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [("ROUTED", "PENDING_UNKNOWN", "WORKING"), ("ROUTED", "PENDING_UNKNOWN", "REJECTED"), ("ROUTED", "CANCELED")],
+)
+def test_an_order_out_of_doubt_or_ended_without_the_venues_word_is_found(
+    clean: Evidence, statuses: tuple[str, ...]
+) -> None:
+    clean.events["a-x"] = moves("x", "BUY", *statuses, first=50)
+    clean.orders["a-x"] = clean.events["a-x"][-1]["order"]
+    what = "ended, or out of doubt, without a word of the venue"
+    assert what not in {one.what for one in violations(clean)}
+    for report in (None, {"order_id": "a-another"}):
+        clean.events["a-x"][-1]["report"] = report
+        assert what in {one.what for one in violations(clean)}
+
+
+def test_new_terms_that_nobody_ever_answered_are_found(clean: Evidence) -> None:
+    clean.orders["a-rests"]["replacing"] = {"number": 1, "quantity": "0.3", "price": "101"}
     assert broken(clean) == {"I10"}
 
 
@@ -377,6 +378,24 @@ def test_an_order_left_working_under_a_kill_is_found(clean: Evidence) -> None:
     assert broken(clean) == {"I11"}
 
 
+def test_the_last_order_out_too_late_is_found_where_it_is_promised(clean: Evidence) -> None:
+    clean.venue["a-gone"] = replace(clean.venue["a-gone"], out_ns=9 * S + 300_000_000)
+    clean.killed = [Killed("account.a", 9 * S, lifted_ns=10 * S)]
+    assert last_out_ns(clean.killed[0], clean) == 300_000_000
+    assert broken(clean) == set()
+    clean.killed = [replace(clean.killed[0], out_within_ns=250_000_000)]
+    assert broken(clean) == {"I11"}
+    clean.killed = [replace(clean.killed[0], acknowledged_ns=9 * S + 50_000_000)]
+    assert broken(clean) == set()
+    assert last_out_ns(replace(clean.killed[0], scope="account.b"), clean) == 0
+
+
+def test_a_fill_under_a_kill_is_found(clean: Evidence) -> None:
+    clean.executions[1] = replace(clean.executions[1], event_ns=10 * S)
+    clean.killed = [Killed("firm", 9 * S, lifted_ns=11 * S)]
+    assert broken(clean) == {"I11"}
+
+
 # I12, I13
 
 
@@ -389,6 +408,14 @@ def test_an_answer_out_of_order_is_found(attempt: Attempt) -> None:
     assert i12_answers_are_orderly([one]) == []
     one.attempts.append(attempt)
     assert [violation.invariant for violation in i12_answers_are_orderly([one])] == ["I12"]
+
+
+def test_an_answer_out_of_order_to_anything_else_is_found() -> None:
+    bad = Attempt(0, S, 500)
+    one = asked("x", "BUY")
+    one.replaces = [Replace("a-x", {"price": "1"}, [bad])]
+    assert i12_answers_are_orderly([one])
+    assert i12_answers_are_orderly([], [Sweep({"account": "a"}, [bad])])
 
 
 def test_a_service_that_grows_without_end_is_found() -> None:

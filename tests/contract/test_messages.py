@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from shared.contract import subjects
 from shared.contract.base import normal_symbol, rfc3339
 from shared.contract.market import Bar, Interval, Quote, Tick
-from shared.contract.orders import OrderType, SubmitOrder
+from shared.contract.orders import OrderType, Side, SubmitOrder
+from shared.contract.risk import RiskCheck
 from shared.contract.subjects import STREAMS, Subject
 
 TICK = Tick.model_validate_json(
@@ -73,6 +74,35 @@ def test_a_symbol_has_one_spelling(given: str, normal: str) -> None:
 def test_a_symbol_that_could_break_a_subject_is_refused(symbol: str) -> None:
     with pytest.raises(ValidationError):
         SubmitOrder.model_validate({"symbol": symbol, "side": "BUY", "quantity": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [("0.00010000", "0.0001"), ("1E+2", "100"), ("1E-7", "0.0000001"), ("100", "100"), ("5.0", "5"), ("10.50", "10.5")],
+)
+def test_an_amount_is_written_without_exponent_and_trailing_zeros(given: str, written: str) -> None:
+    order = SubmitOrder(symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(given))
+
+    assert f'"quantity":"{written}"'.encode() in order.encode()
+
+
+@pytest.mark.parametrize(
+    ("given", "trail"),
+    [('"500"', "500"), ("500", "500"), ("0.5", "0.5"), ("1e2", "100.0"), ('"1.5%"', "1.5%"), ("1e-7", "0.0000001")],
+)
+def test_a_trail_is_a_number_as_a_price_is_or_a_share(given: str, trail: str) -> None:
+    words = '{"symbol": "BTCUSDT", "side": "SELL", "quantity": 1, "order_type": "TRAILING_STOP", "trail": %s}'
+
+    assert SubmitOrder.model_validate_json(words % given).trail == trail
+    assert RiskCheck.model_validate_json(words % given).trail == trail
+
+
+@pytest.mark.parametrize("given", ["-1", "0", "true", "1e30", "NaN", '"1e2"', '"x"', "[5]"])
+def test_a_trail_that_is_no_distance_is_refused(given: str) -> None:
+    words = '{"symbol": "BTCUSDT", "side": "SELL", "quantity": 1, "order_type": "TRAILING_STOP", "trail": %s}'
+
+    with pytest.raises(ValidationError, match="trail"):
+        SubmitOrder.model_validate_json(words % given)
 
 
 def test_a_quote_says_when_it_is_crossed() -> None:

@@ -37,6 +37,7 @@ def _simulate(seeds: range, words: argparse.Namespace) -> int:
 
     totals: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    did: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     failed: list[int] = []
     digest = hashlib.sha256()
@@ -45,6 +46,7 @@ def _simulate(seeds: range, words: argparse.Namespace) -> int:
         outcome = simulate(seed, trace=words.trace, late=words.late)
         digest.update(outcome.digest.encode())
         faults += outcome.faults
+        did += outcome.did
         refused += outcome.refused
         totals.update(seeds=1, orders=outcome.orders, fills=outcome.fills, commits=outcome.commits, steps=outcome.steps)
         if outcome.violations:
@@ -60,6 +62,7 @@ def _simulate(seeds: range, words: argparse.Namespace) -> int:
     count = totals["seeds"]
     _tell(f"seeds run: {count} in {seconds:.1f} s ({cpu_s / count * 1e3:.1f} ms of CPU each)")
     _tell(f"acknowledged orders: {totals['orders']}, fills: {totals['fills']}, commits: {totals['commits']}")
+    _tell(f"load: {_listed(did)}")
     _tell(f"refused: {_listed(refused)}")
     _tell(f"faults injected: {_listed(faults)}")
     _tell(f"log: {totals['steps']} steps, sha256 {digest.hexdigest()}")

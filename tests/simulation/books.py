@@ -1,10 +1,12 @@
 """The books: what must hold after every commit, kept from the store's own log of commits and from nothing else.
 
 I2   one venue order for each order          I3   an execution is applied once
-I4   position = the sum of the fills         I5   postings sum to zero, and cash is what the fills left of it
+I4   position = the sum of the fills         I5   postings sum to zero, and cash is what they, and the fills, left of it
 I6   no limit is breached, worst case        I9   only legal changes, versions without a gap
-R1   nothing is said before it is committed
+R1   nothing is said before it is committed  R5   what may fill is set aside, exactly and for no longer
 I11  nothing new reaches the venue once a kill has been acknowledged
+S1   nothing is let in where all trading is halted
+V1   what risk found of an order can be told: a verdict in short refers to what is kept already
 G1   of one group no more than the largest can fill: no two of them are at the venue together, and none is overfilled
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,167 +22,137 @@ from typing import Any
 import orjson
 
 from shared.contract import subjects
-from shared.contract.orders import OrderStatus
-from shared.domain.lifecycle import OPEN, may
+from shared.contract.judgement import Shape
+from shared.contract.orders import Fill, Order, OrderStatus, Report
+from shared.contract.risk import Verdict, scopes_of
+from shared.contract.venue import VenueOrder
+from shared.domain.lifecycle import may
 from shared.kit.valkey import Change
 from tests.simulation.broker import Stored
+from tests.simulation.tally import counted, read
 from tests.simulation.world import World
+from tests.simulation.worst import ZERO, Limit, Words, exposed, leaves, netted, open_of, sign, there
 
-KEY = re.compile(r"(\w+):\{([^}]+)\}(?::(.*))?")
-ZERO = Decimal(0)
+KEY = re.compile(r"(\w+):(?:\{([^}]+)\}:?)?(.*)")
 KILL_WITHIN_S = 0.25
-
-WAITING = {OrderStatus.NEW, OrderStatus.PENDING_RISK}
-"""Open, but not let in by risk yet."""
-
-Words = Mapping[str, Any]
-
-
-def exposed(order: Words) -> bool:
-    """Whether it may still fill, so that it counts as worst case."""
-    status = OrderStatus(order["status"])
-    return status in OPEN and status not in WAITING
-
-
-def held(order: Words) -> bool:
-    """Whether it waits for its stop, unknown to the venue."""
-    return stopped(order) and not int(order.get("triggered_ns") or 0)
-
-
-def sign(words: Words) -> int:
-    return 1 if words["side"] == "BUY" else -1
-
-
-def leaves(order: Words) -> Decimal:
-    """What may still fill of it, a replacement on its way included."""
-    quantity = Decimal(order["quantity"])
-    if order.get("replacing"):
-        quantity = max(quantity, Decimal(order["replacing"]["quantity"]))
-    return quantity - Decimal(order["filled_quantity"])
-
-
-def stopped(order: Words) -> bool:
-    return order["order_type"] in ("STOP", "STOP_LIMIT", "TRAILING_STOP")
-
-
-def there(order: Words) -> bool:
-    """Whether the venue was told of it: a stop is ACCEPTED until it goes out."""
-    return exposed(order) and not (order["status"] == "ACCEPTED" and stopped(order))
-
-
-def netted(peers: list[Words]) -> bool:
-    """Whether never two exits or legs of a group are at the venue together: all but one begin as stops held here."""
-    return sum(not stopped(order) for order in peers) <= 1
-
-
-def _together(orders: list[Words]) -> Decimal:
-    """What exits or legs of one group may still fill: the largest of them, or all when they are there together."""
-    left = [leaves(order) for order in orders if exposed(order)]
-    return max(left, default=ZERO) if netted(orders) else sum(left, ZERO)
-
-
-def _told(venue_order: Words) -> tuple[int, int]:
-    """How much a venue has said of an order: it only grows, unless the venue takes it for another one."""
-    return venue_order["report"]["sequence"], venue_order["fills"]
-
-
-@dataclass
-class Limit:
-    """How much of a symbol an account may come to hold, long and short."""
-
-    long: Decimal
-    short: Decimal
+OVER = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
 
 
 @dataclass
 class Books:
-    """Everything that was ever committed, in short."""
+    """Everything that was ever committed, in short. `limits` are by kind and name of scope, and symbol.
+
+    `excused` are the orders that a venue filled after it had called them over: what follows is nobody's fault.
+    """
 
     world: World
     opening: Decimal
-    limits: dict[tuple[str, str], Limit]
+    limits: dict[tuple[str, str, str], Limit]
     orders: dict[str, Words] = field(default_factory=dict[str, Words])
     first: dict[str, Words] = field(default_factory=dict[str, Words])
     fills: dict[str, Words] = field(default_factory=dict[str, Words])
-    positions: dict[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
     cash: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     venue: dict[str, Words] = field(default_factory=dict[str, Words])
     reservations: dict[str, dict[str, Words]] = field(default_factory=lambda: defaultdict(dict))
     events: Counter[str] = field(default_factory=Counter[str])
     kills: dict[str, float] = field(default_factory=dict[str, float])
-    killed_orders: int = 0
+    halted: dict[str, int] = field(default_factory=dict[str, int])
+    pending: set[str] = field(default_factory=set[str])
+    excused: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
-        self._filled: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+        # By account, strategy ("" is the account as a whole) and symbol.
+        self.positions: dict[tuple[str, str, str], Decimal] = {}
+        self.filled: dict[tuple[str, str, str], Decimal] = defaultdict(lambda: ZERO)
         self._paid: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        self._of_symbol: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._groups: dict[str, set[str]] = defaultdict(set)
-        self._regrouped: set[str] = set()
+        self._posted: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._of_symbol: dict[str, dict[str, None]] = defaultdict(dict)
+        self.groups: dict[str, dict[str, None]] = defaultdict(dict)
+        self._touched: dict[str, None] = {}
+        self._grown: dict[str, None] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._moved: dict[tuple[str, str, str], None] = {}
+        self.ended: Callable[[str], None] = lambda order_id: None
         self._commit: dict[tuple[str, str], Any] = {
             ("SET", "order"): self._order,
             ("SET", "fill"): self._fill,
             ("SET", "position"): self._position,
+            ("SET", "strategy_position"): self._share,
             ("SET", "account"): self._account,
             ("SET", "paper"): self._venue_order,
+            ("SET", "shape"): self._shape,
+            ("SET", "verdict"): self._verdict,
             ("RPUSH", "entries"): self._entry,
             ("RPUSH", "events"): self._event,
+            ("HSET", "events"): self._event,
             ("HSET", "reservation"): self._reserved,
             ("HDEL", "reservation"): self._released,
         }
 
     def committed(self, owner: str, change: Change) -> None:
         """Look at one commit."""
-        touched: set[tuple[str, str]] = set()
         for verb, key, *words in change.commands:
             found = KEY.fullmatch(str(key))
             if found is not None and (note := self._commit.get((str(verb), found[1]))):
-                pair = note(found[2], found[3], *words)
-                if pair is not None:
-                    touched.add(pair)
-        for account, symbol in sorted(touched):
-            self._balanced(account, symbol)
-            self._within_limits(account, symbol)
-        for group in sorted(self._regrouped):
-            self._one_of(group)
-        self._regrouped.clear()
+                note(found[2], found[3], *words)
+        for order_id in self._touched:
+            self._look_at(order_id)
+        for account, strategy, symbol in self._moved:
+            self._balanced(account, strategy, symbol)
+        for some in (self._touched, self._grown, self._moved):
+            some.clear()
 
     # What was committed.
 
-    def _order(self, account: str, order_id: str, words: Any) -> tuple[str, str]:
-        order = orjson.loads(words)
+    def _order(self, account: str, order_id: str, words: Any) -> None:
+        order = read(Order, words)
         before = self.orders.get(order_id)
         if before is None:
             self.first[order_id] = order
             if order["version"] != 1:
                 self.world.violated(f"I9 {order_id} begins with version {order['version']}")
         else:
-            if order["version"] != before["version"] + 1:
-                self.world.violated(f"I9 {order_id} goes from version {before['version']} to {order['version']}")
-            if not may(OrderStatus(before["status"]), OrderStatus(order["status"])):
-                self.world.violated(f"I9 {order_id} goes from {before['status']} to {order['status']}")
-            if Decimal(order["filled_quantity"]) < Decimal(before["filled_quantity"]):
-                self.world.violated(f"I9 {order_id} has less filled than before")
+            self._walks(order_id, before, order)
         self.orders[order_id] = order
-        pair = (account, order["symbol"])
-        self._of_symbol[pair].add(order_id)
-        if group := order.get("group"):
-            self._groups[group].add(order_id)
-            self._regrouped.add(group)
-        return pair
+        self._of_symbol[order["symbol"]][order_id] = None
+        if group := order["group"]:
+            self.groups[group][order_id] = None
+        if order["status"] == "PENDING_RISK":
+            self.pending.add(order_id)
+        else:
+            self.pending.discard(order_id)
+        self._touched[order_id] = None
+        if exposed(order) and (before is None or not exposed(before) or leaves(order) > leaves(before)):
+            self._grown[order_id] = None
+        counted(self.world.did, before, order)
 
-    def _fill(self, account: str, fill_id: str, words: Any) -> tuple[str, str]:
-        fill = orjson.loads(words)
+    def _walks(self, order_id: str, before: Words, order: Words) -> None:
+        if order["version"] != before["version"] + 1:
+            self.world.violated(f"I9 {order_id} goes from version {before['version']} to {order['version']}")
+        if not may(OrderStatus(before["status"]), OrderStatus(order["status"])):
+            self.world.violated(f"I9 {order_id} goes from {before['status']} to {order['status']}")
+        if Decimal(order["filled_quantity"]) < Decimal(before["filled_quantity"]):
+            self.world.violated(f"I9 {order_id} has less filled than before")
+
+    def _fill(self, account: str, fill_id: str, words: Any) -> None:
+        fill = read(Fill, words)
         if fill_id in self.fills:
             self.world.violated(f"I3 fill {fill_id} is committed a second time")
         self.fills[fill_id] = fill
         quantity = sign(fill) * Decimal(fill["quantity"])
-        self._filled[account, fill["symbol"]] += quantity
+        for strategy in {"": None, fill["strategy"] or "": None}:
+            self.filled[account, strategy, fill["symbol"]] += quantity
+            self._moved[account, strategy, fill["symbol"]] = None
         self._paid[account] += quantity * Decimal(fill["price"]) + Decimal(fill["fee"])
-        return account, fill["symbol"]
 
-    def _position(self, account: str, symbol: str, words: Any) -> tuple[str, str]:
-        self.positions[account, symbol] = Decimal(orjson.loads(words)["quantity"])
-        return account, symbol
+    def _position(self, account: str, symbol: str, words: Any) -> None:
+        self.positions[account, "", symbol] = Decimal(orjson.loads(words).get("quantity", 0))
+        self._moved[account, "", symbol] = None
+
+    def _share(self, account: str, place: str, words: Any) -> None:
+        strategy, _, symbol = place.partition(":")
+        self.positions[account, strategy, symbol] = Decimal(orjson.loads(words).get("quantity", 0))
+        self._moved[account, strategy, symbol] = None
 
     def _account(self, account: str, _: None, words: Any) -> None:
         self.cash[account] = Decimal(orjson.loads(words)["cash"])
@@ -189,10 +161,12 @@ class Books:
         sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for posting in orjson.loads(words)["postings"]:
             sums[posting["unit"]] += Decimal(posting["amount"])
+            if posting["ledger"] == "cash":
+                self._posted[account] += Decimal(posting["amount"])
         if any(sums.values()):
             self.world.violated(f"I5 an entry of {account} sums to {dict(sums)}")
 
-    def _event(self, account: str, order_id: str, words: Any) -> None:
+    def _event(self, account: str, order_id: str, *words: Any) -> None:
         self.events[order_id] += 1
 
     def _reserved(self, account: str, _: None, order_id: str, words: Any) -> None:
@@ -202,28 +176,43 @@ class Books:
         for order_id in order_ids:
             self.reservations[account].pop(order_id, None)
 
+    def _shape(self, _: None, name: str, words: Any) -> None:
+        self._shapes[name] = Shape.decode(words)
+
+    def _verdict(self, account: str, order_id: str, words: Any) -> None:
+        verdict = Verdict.decode(words)
+        if verdict.shape in self._shapes:
+            verdict = self._shapes[verdict.shape].fill(verdict)
+        if not verdict.rules:
+            self.world.violated(f"V1 {order_id} has no findings: shape {verdict.shape!r}")
+
     def _venue_order(self, account: str, order_id: str, words: Any) -> None:
-        order = orjson.loads(words)
+        order = read(VenueOrder, words)
+        order["report"] = read(Report, order["report"])
         before = self.venue.get(order_id)
         if before is None:
             self._reached_venue(order)
-        elif _told(order) < _told(before) or (_told(order) == _told(before) and order["report"] != before["report"]):
+        elif _told(order) < _told(before) or (_told(order) == _told(before) and _said(order) != _said(before)):
             self.world.violated(f"I2 {order_id} reached the venue twice")
-        elif before["report"]["status"] in ("FILLED", "CANCELED", "REJECTED", "EXPIRED") and before != order:
+        elif order["deal"] is None and before["report"]["status"] in OVER and before != order:
             self.world.violated(f"I2 {order_id} is over at the venue and changes from {before} to {order}")
         self.venue[order_id] = order
+        if order["deal"] and order["report"]["status"] in OVER:
+            self.ended(order_id)
 
     def _reached_venue(self, order: Words) -> None:
-        if order["route"] is None or order["report"]["status"] == "REJECTED":
-            return
-        route = order["route"]
-        scopes = ["firm", f"account.{order['account']}", f"symbol.{route['symbol']}", f"venue.{route['venue']}"]
-        scopes.append(f"strategy.{route.get('strategy')}")
-        for scope in scopes:
+        if order["route"] is not None and order["report"]["status"] != "REJECTED":
+            self.world.did[f"reached {order['report']['venue']}"] += 1
+            self.allowed(order, self.world.now_s - KILL_WITHIN_S)
+
+    def allowed(self, venue_order: Words, before_s: float) -> None:
+        """Whether no kill that was acknowledged before that time stands in its way."""
+        route = venue_order["route"]
+        for scope in scopes_of(venue_order["account"], route.get("strategy"), route["venue"], route["symbol"]):
             since_s = self.kills.get(scope)
-            if since_s is not None and self.world.now_s > since_s + KILL_WITHIN_S:
-                self.killed_orders += 1
-                self.world.violated(f"I11 {order['order_id']} reached the venue, {scope} was killed at {since_s:.6f}")
+            if since_s is not None and since_s < before_s:
+                order_id = venue_order["order_id"]
+                self.world.violated(f"I11 {order_id} reached the venue, {scope} was killed at {since_s:.6f}")
 
     def said(self, stored: Stored) -> None:
         """Something reached its stream: it speaks of nothing that is not committed."""
@@ -245,59 +234,97 @@ class Books:
 
     # What must hold.
 
-    def _balanced(self, account: str, symbol: str) -> None:
-        position, filled = self.positions.get((account, symbol), ZERO), self._filled[account, symbol]
+    def _look_at(self, order_id: str) -> None:
+        order = self.orders[order_id]
+        kept = self.reservations[order["account"]].get(order_id)
+        due = leaves(order) if exposed(order) and leaves(order) > 0 else None
+        if due != (kept and Decimal(kept["quantity"])):
+            self.world.violated(f"R5 {order_id}: {due} may fill, {kept and kept['quantity']} is set aside")
+        if group := order["group"]:
+            self._one_of(group)
+        if order_id in self._grown:
+            self._within_limits(order)
+        if order["version"] == 1 and exposed(order):
+            for scope in ("firm", f"account.{order['account']}", f"symbol.{order['symbol']}"):
+                if (since_ns := self.halted.get(scope)) is not None and order["created_ns"] > since_ns:
+                    self.world.violated(f"S1 {order_id} was let in, {scope} is HALTED since {since_ns}")
+
+    def _balanced(self, account: str, strategy: str, symbol: str) -> None:
+        position, filled = self.positions.get((account, strategy, symbol), ZERO), self.filled[account, strategy, symbol]
         if position != filled:
-            self.world.violated(f"I4 {account} has {position} {symbol}, its fills add up to {filled}")
+            whose = f"{account} {strategy}".strip()
+            self.world.violated(f"I4 {whose} has {position} {symbol}, its fills add up to {filled}")
         cash = self.cash.get(account, self.opening)
         if cash != self.opening - self._paid[account]:
             self.world.violated(f"I5 {account} has {cash}, its fills left {self.opening - self._paid[account]}")
+        if cash != self.opening + self._posted[account]:
+            self.world.violated(f"I5 {account} has {cash}, its postings left {self.opening + self._posted[account]}")
 
-    def worst(self, account: str, symbol: str) -> tuple[Decimal, Decimal]:
-        """How long and how short it may come to be: what is held, and all that is open."""
-        position = self.positions.get((account, symbol), ZERO)
-        sides = {1: ZERO, -1: ZERO}
-        groups: dict[tuple[str, int], list[Words]] = defaultdict(list)
-        for order_id in self._of_symbol[account, symbol]:
-            order = self.orders[order_id]
-            if order.get("group") and order.get("role") != "ENTRY":
-                groups[order["group"], sign(order)].append(order)
-            elif exposed(order):
-                sides[sign(order)] += leaves(order)
-        for (_, side), orders in groups.items():
-            sides[side] += _together(orders)
+    def worst(self, kind: str, name: str, symbol: str) -> tuple[Decimal, Decimal]:
+        """How long and how short an account or a strategy may come to be: what is held, and all that is open."""
+        if kind == "account":
+            position = self.positions.get((name, "", symbol), ZERO)
+        else:
+            some = [amount for (_, one, of), amount in self.positions.items() if (one, of) == (name, symbol)]
+            position = sum(some, ZERO)
+        orders = (self.orders[order_id] for order_id in self._of_symbol[symbol])
+        sides = open_of(order for order in orders if order[kind] == name)
         return position + sides[1], sides[-1] - position
 
-    def _within_limits(self, account: str, symbol: str) -> None:
-        limit = self.limits.get((account, symbol))
-        if limit is None:
+    def _within_limits(self, order: Words) -> None:
+        """What lets an order in, or lets it grow, holds it to every limit; only what shrinks the account may pass."""
+        symbol = order["symbol"]
+        if any(self.orders[order_id]["symbol"] == symbol for order_id in self.excused & self.orders.keys()):
             return
-        long, short = self.worst(account, symbol)
-        if long > limit.long or short > limit.short:
-            self.world.violated(
-                f"I6 {account} may come to hold {long} {symbol} long, {short} short; "
-                f"{limit.long} and {limit.short} are allowed"
-            )
+        for kind in ("account", "strategy"):
+            limit = self.limits.get((kind, order[kind] or "", symbol))
+            if limit is None:
+                continue
+            worst = dict(zip((1, -1), self.worst(kind, order[kind], symbol), strict=True))[sign(order)]
+            most = limit.long if sign(order) == 1 else limit.short
+            if worst > most and not (kind == "strategy" and self._shrinks(order)):
+                side = "long" if sign(order) == 1 else "short"
+                self.world.violated(
+                    f"I6 {kind} {order[kind]} may come to hold {worst} {symbol} {side}, {most} is allowed: "
+                    f"{order['order_id']}"
+                )
+
+    def _shrinks(self, order: Words) -> bool:
+        """Whether the account can only come closer to flat by it, all else of its side having filled before it."""
+        worst = self.worst("account", order["account"], order["symbol"])
+        return worst[0 if sign(order) == 1 else 1] <= 0
 
     def _one_of(self, group: str) -> None:
         """Of a group one is to fill, in place of all of them."""
-        members = [self.orders[order_id] for order_id in sorted(self._groups[group])]
+        members = [self.orders[order_id] for order_id in self.groups[group]]
         peers = [order for order in members if order["role"] != "ENTRY"]
+        if self.excused & self.groups[group].keys():
+            return
+        filled = sum((Decimal(order["filled_quantity"]) for order in peers), ZERO)
+        entry = next((Decimal(order["filled_quantity"]) for order in members if order["role"] == "ENTRY"), None)
         if not netted(peers):
             return
         at_venue = [order["order_id"] for order in peers if there(order)]
         if len(at_venue) > 1:
             self.world.violated(f"G1 {' and '.join(at_venue)} of one group are at the venue together")
-        filled = sum((Decimal(order["filled_quantity"]) for order in peers), ZERO)
-        entry = next((Decimal(order["filled_quantity"]) for order in members if order["role"] == "ENTRY"), None)
         whole = max(Decimal(order["pair_quantity"] or 0) for order in peers) if entry is None else entry
         if filled > whole:
             self.world.violated(f"G1 {filled} of the group {group} are filled, {whole} is the whole of it")
 
-    def killed(self, scope: str) -> None:
+    def killed(self, scope: str, by: str) -> None:
         """A kill was acknowledged."""
         self.kills.setdefault(scope, self.world.now_s)
 
     def lifted(self, scope: str) -> None:
         """Somebody begins to lift a kill: from here on orders may go out again."""
         self.kills.pop(scope, None)
+
+
+def _told(venue_order: Words) -> tuple[int, int]:
+    """How much a venue has said of an order: it only grows, unless the venue takes it for another one."""
+    return venue_order["report"]["sequence"], venue_order["fills"]
+
+
+def _said(venue_order: Words) -> Words:
+    """What was last said of it. What a real venue calls it may be learnt without a word."""
+    return {**venue_order["report"], "venue_order_id": "" if venue_order["deal"] else None}

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from shared.contract.base import Message
 from shared.contract.errors import Refused, Unavailable
-from shared.contract.groups import StopLoss, SubmitBracket, SubmitPair, TakeProfit
-from shared.contract.orders import Order, OrderType, ReplaceRequest, Side, SubmitOrder, TimeInForce
+from shared.contract.groups import SubmitBracket, SubmitPair
+from shared.contract.orders import Order, SubmitOrder
+from shared.domain.identity import order_id
 from tests.simulation.books import Books
-from tests.simulation.market import SYMBOLS, Market
-from tests.simulation.process import Process
-from tests.simulation.store import NOBODY
+from tests.simulation.doors import Doors
+from tests.simulation.wishes import Grouped, Wishes
 from tests.simulation.world import World
 
 TRIES_MAX = 12
 PATHS = {type(None): "/orders", SubmitBracket: "/orders/bracket", SubmitPair: "/orders/oco"}
+ONE = "/orders/{order_id}"
 
 
 @dataclass
@@ -32,45 +31,6 @@ class Answers:
     open_ended: int = 0
 
 
-class Doors:
-    """HTTP to the services: an answer, a refusal, or nobody knows."""
-
-    def __init__(self, world: World, processes: Mapping[str, Process]) -> None:
-        self._world = world
-        self._processes = processes
-
-    async def call(
-        self, service: str, method: str, path: str, body: Message | None = None, timeout_s: float = 2.0, **words: Any
-    ) -> Any:
-        """What the door answered; Unavailable when the answer was lost, or there was none in time."""
-        world = self._world
-        answer: asyncio.Future[Any] = world.loop.create_future()
-
-        def answered(told: Any, error: Exception | None) -> None:
-            if not world.fate("answer_lost"):
-                world.loop.call_later(world.hop_s(), settle, told, error, context=NOBODY)
-
-        def settle(told: Any, error: Exception | None) -> None:
-            if not answer.done():
-                world.note("http", service, method, path, words, told if error is None else repr(error))
-                _ = answer.set_result(told) if error is None else answer.set_exception(error)
-
-        def arrive() -> None:
-            self._processes[service].ask(method, path, words, body, answered)
-
-        late = Unavailable(f"no answer within {timeout_s} s")
-        timer = world.loop.call_later(timeout_s, settle, None, late, context=NOBODY)
-        world.loop.call_later(world.hop_s(), arrive, context=NOBODY)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
-
-    def has(self, service: str, method: str, path: str) -> bool:
-        """Whether there is such a door at all."""
-        return self._processes[service].route(method, path) is not None
-
-
 class Client:
     """One trader of one account. Those who race want the same, all at once, and together more than is allowed."""
 
@@ -81,7 +41,7 @@ class Client:
         world: World,
         doors: Doors,
         books: Books,
-        market: Market,
+        wishes: Wishes,
         *,
         racing: bool = False,
     ) -> None:
@@ -92,145 +52,96 @@ class Client:
         self._rng = world.rng
         self._doors = doors
         self._books = books
-        self._market = market
+        self._wishes = wishes
         self._racing = racing
+        self._count = 0
+
+    def races(self) -> None:
+        """From now on it wants what everybody wants."""
+        self._racing = True
 
     async def trade(self, orders: int, pause_s: float) -> None:
-        """So many orders, one after the other; some are cancelled or replaced."""
-        for number in range(orders):
-            await self._world.loop.sleep(self._rng.expovariate(1 / pause_s))
-            order = await self.submit(*self._wish(f"{self.name}-{number}"))
-            if order is not None and self._rng.random() < (0.7 if self._racing else 0.4):
-                await self._world.loop.sleep(self._rng.expovariate(1 / pause_s))
-                await self._change_mind(order)
+        """So many orders, one after the other; some are cancelled, replaced, or asked for again."""
+        rng, sleep = self._rng, self._world.loop.sleep
+        for _ in range(orders):
+            await sleep(rng.expovariate(1 / pause_s))
+            self._count += 1
+            name = f"{self.name}-{self._count}"
+            wanted, group = (self._wishes.keen(name), None) if self._racing else self._wishes.next(name)
+            if rng.random() < 0.05:
+                self._world.did["ask: twice at once"] += 1
+                orders_, _ = await asyncio.gather(self.submit(wanted, group), self.submit(wanted, group))
+            else:
+                orders_ = await self.submit(wanted, group)
+            if rng.random() < 0.12:
+                await self._again(wanted, group, orders_)
+            if orders_ and rng.random() < (0.7 if self._racing else 0.55):
+                await sleep(rng.expovariate(1 / pause_s))
+                await self._change_mind(rng.choice(orders_))
 
-    def _wish(self, client_order_id: str) -> tuple[SubmitOrder, SubmitBracket | SubmitPair | None]:
-        """One order, and the group it begins, if it begins one."""
-        draw = 1.0 if self._racing else self._rng.random()
-        if draw < 0.12:
-            return self._bracket(client_order_id)
-        if draw < 0.2:
-            return self._pair(client_order_id)
-        return self._intent(client_order_id), None
-
-    def _bracket(self, client_order_id: str) -> tuple[SubmitOrder, SubmitBracket]:
-        rng, market = self._rng, self._market
-        symbol, side = rng.choice(list(SYMBOLS)), rng.choice((Side.BUY, Side.SELL))
-        words: dict[str, Any] = {"account": self.account, "client_order_id": client_order_id, "symbol": symbol}
-        words |= {"side": side, "quantity": SYMBOLS[symbol].lot * rng.randint(1, 4)}
-        if rng.random() < 0.5:
-            words |= {"order_type": OrderType.LIMIT, "price": market.price(symbol, rng.randint(-3, 3))}
-        entry = SubmitOrder(**words)
-        stop = StopLoss(stop_price=market.price(symbol, -side.sign * rng.randint(4, 9)))
-        if rng.random() < 0.3:
-            stop = StopLoss(trail=str(SYMBOLS[symbol].price_tick * rng.randint(2, 8)))
-        profit = TakeProfit(price=market.price(symbol, side.sign * rng.randint(4, 9)))
-        return entry, SubmitBracket(entry=entry, take_profit=profit, stop_loss=stop)
-
-    def _pair(self, client_order_id: str) -> tuple[SubmitOrder, SubmitPair]:
-        """Take the profit above or stop the loss below: both on one side, as pairs are."""
-        rng, market = self._rng, self._market
-        symbol, side = rng.choice(list(SYMBOLS)), rng.choice((Side.BUY, Side.SELL))
-        words: dict[str, Any] = {"account": self.account, "symbol": symbol, "side": side}
-        words["quantity"] = SYMBOLS[symbol].lot * rng.randint(1, 4)
-        price = market.price(symbol, -side.sign * rng.randint(1, 8))
-        one = SubmitOrder(client_order_id=client_order_id, order_type=OrderType.LIMIT, price=price, **words)
-        stop_price = market.price(symbol, side.sign * rng.randint(1, 8))
-        other = SubmitOrder(order_type=OrderType.STOP, stop_price=stop_price, **words)
-        return one, SubmitPair(legs=(one, other))
-
-    def _intent(self, client_order_id: str) -> SubmitOrder:
-        rng = self._rng
-        if self._racing:
-            return SubmitOrder(
-                account=self.account,
-                client_order_id=client_order_id,
-                symbol="AAPL",
-                side=Side.BUY,
-                order_type=OrderType.LIMIT,
-                quantity=Decimal(rng.randint(2, 4)),
-                price=self._market.price("AAPL", rng.randint(-20, 2)),
-            )
-        symbol = rng.choice(list(SYMBOLS))
-        side = rng.choice((Side.BUY, Side.BUY, Side.SELL))
-        words: dict[str, Any] = {"quantity": SYMBOLS[symbol].lot * rng.randint(1, 4)}
-        kind = rng.choices(
-            (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP),
-            (3, 6, 1, 1, 1),
-        )[0]
-        near = self._market.price(symbol, rng.randint(-8, 8))
-        if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-            words["price"] = near
-        if kind in (OrderType.STOP, OrderType.STOP_LIMIT):
-            words["stop_price"] = self._market.price(symbol, side.sign * rng.randint(1, 8))
-        if kind is OrderType.TRAILING_STOP:
-            words["trail"] = str(SYMBOLS[symbol].price_tick * rng.randint(1, 8))
-        if kind is OrderType.LIMIT:
-            words["time_in_force"] = rng.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK))
-        return SubmitOrder(
-            account=self.account,
-            client_order_id=client_order_id,
-            symbol=symbol,
-            side=side,
-            order_type=kind,
-            **words,
-        )
-
-    async def submit(self, intent: SubmitOrder, group: SubmitBracket | SubmitPair | None = None) -> Order | None:
+    async def submit(self, wanted: SubmitOrder, group: Grouped = None) -> tuple[Order, ...]:
         """Ask until somebody answers: always in the same words, under the same id."""
-        assert intent.client_order_id is not None
-        self.answers.sent[intent.client_order_id] = intent
-        path = PATHS[type(group)]
+        name = wanted.client_order_id or ""
+        self.answers.sent[name] = wanted
         for attempt in range(TRIES_MAX):
             try:
-                answer = await self._doors.call("oms", "POST", path, group or intent)
+                answer = await self._doors.call("oms", "POST", PATHS[type(group)], group or wanted)
             except Refused as refused:
-                self._refused(intent.client_order_id, refused)
-                return None
+                self.answers.refused[name] = refused.code
+                return ()
             except Unavailable:
                 await self._world.loop.sleep(self._rng.uniform(0.02, 0.3) * (attempt + 1))
             else:
                 orders: tuple[Order, ...] = (answer,) if isinstance(answer, Order) else answer.orders
+                self.answers.refused.pop(name, None)  # then it was refused at the door, and nothing was written
                 for order in orders:
-                    self._acknowledged(order)
-                return orders[0]
+                    self.answers.acknowledged[order.client_order_id] = order
+                    self._shown(order)
+                return orders
         self.answers.open_ended += 1
-        return None
+        return ()
 
-    def _acknowledged(self, order: Order) -> None:
-        self.answers.acknowledged[order.client_order_id] = order
-        self._shown(order)
+    async def _again(self, wanted: SubmitOrder, group: Grouped, before: tuple[Order, ...]) -> None:
+        """What was answered is answered again, word for word; under its name nothing else is taken on."""
+        if self._rng.random() < 0.6:
+            self._world.did["ask: again, same words"] += 1
+            name = wanted.client_order_id or ""
+            written = order_id(self.account, name) in self._books.orders
+            code = self.answers.refused.get(name) if written else None
+            after = await self.submit(wanted, group)
+            if before and after and before != after:
+                self._world.violated(f"I1 {wanted.client_order_id} was answered {before}, and then {after}")
+            elif code and after:
+                self._world.violated(f"I1 {wanted.client_order_id} was refused ({code}), and then answered {after}")
+        elif before:
+            self._world.did["ask: again, other words"] += 1
+            path = PATHS[type(None)]
+            answer = await self._insist(lambda: self._doors.call("oms", "POST", path, self._wishes.other(wanted)))
+            if answer is not None:
+                self._world.violated(f"I1 {wanted.client_order_id} was taken for another order: {answer}")
 
     def _shown(self, order: Order) -> None:
         committed = self._books.orders.get(order.order_id)
         if committed is None or committed["version"] < order.version:
             self._world.violated(f"I1 {order.order_id} version {order.version} was shown and is not committed")
 
-    def _refused(self, client_order_id: str, refused: Refused) -> None:
-        self.answers.refused[client_order_id] = refused.code
-
     async def _change_mind(self, order: Order) -> None:
-        path = "/orders/{order_id}"
-        if self._rng.random() < 0.4 and self._doors.has("oms", "PATCH", path):
-            quantity = order.quantity + SYMBOLS[order.symbol].lot * self._rng.randint(-1, 2)
-            words: dict[str, Any] = {"quantity": max(quantity, SYMBOLS[order.symbol].lot)}
-            if order.price is not None and self._rng.random() < 0.5:
-                words["price"] = self._market.price(order.symbol, self._rng.randint(-8, 8))
-            await self._insist(
-                lambda: self._doors.call("oms", "PATCH", path, ReplaceRequest(**words), order_id=order.order_id)
-            )
+        draw, did = self._rng.random(), self._world.did
+        if draw < 0.45:
+            did["ask: replace"] += 1
+            terms = self._wishes.terms(order)
+            await self._insist(lambda: self._doors.call("oms", "PATCH", ONE, terms, order_id=order.order_id))
+        elif draw < 0.9:
+            did["ask: cancel"] += 1
+            await self._insist(lambda: self._doors.call("oms", "DELETE", ONE, order_id=order.order_id))
         else:
-            await self._insist(lambda: self._doors.call("oms", "DELETE", path, order_id=order.order_id))
+            words = {"account": self.account, "strategy": order.strategy, "symbol": order.symbol}
+            field_ = self._rng.choice(sorted(name for name, value in words.items() if value))
+            did[f"ask: cancel all of the {field_}"] += 1
+            await self._insist(lambda: self._doors.call("oms", "POST", "/orders/cancel-all", **{field_: words[field_]}))
 
-    async def _insist(self, ask: Callable[[], Any]) -> None:
-        for attempt in range(3):
-            try:
-                answer = await ask()
-            except Refused:
-                return
-            except Unavailable:
-                await self._world.loop.sleep(self._rng.uniform(0.02, 0.2) * (attempt + 1))
-            else:
-                if isinstance(answer, Order):
-                    self._shown(answer)
-                return
+    async def _insist(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        answer = await self._doors.insist(ask, 3)
+        if isinstance(answer, Order):
+            self._shown(answer)
+        return answer

@@ -116,12 +116,14 @@ class Ears:
     def _broken(self, row: Watch, error: Exception) -> None:
         self._broker.parked.append(f"{self._life} watching {row.subject.pattern}: {error!r}")
 
-    def work(self, handle: Callable[[], Awaitable[Any]], done: Done) -> None:
-        """Do something in this life, and tell what came of it; if the life ends, nobody is told."""
+    def work(self, handle: Callable[[], Awaitable[Any]], done: Done, *, always: bool = False) -> None:
+        """Do something in this life, and tell what came of it; if the life ends, nobody is told. `always`: also while
+        nothing else is taken on."""
 
         async def doing() -> None:
             try:
-                await self._gate()
+                if not always:
+                    await self._gate()
                 words, trouble = await handle(), None
             except (Refused, Unavailable) as error:
                 words, trouble = None, error

@@ -51,6 +51,8 @@ class Loop(asyncio.BaseEventLoop):
         self.steps = 0
         self.troubles: list[str] = []
         self._now_s = 0.0
+        self._asked = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._reaping = False
 
     def time(self) -> float:
@@ -68,8 +70,24 @@ class Loop(asyncio.BaseEventLoop):
         timer = self.call_later(seconds, _settle, done)
         try:
             await done
-        finally:
+        except BaseException:
             timer.cancel()
+            raise
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+        """What is due at one moment comes in the order in which it was asked for."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._asked += 1
+        heapq.heappush(self._timers, (when, self._asked, timer))
+        return timer
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def _run_once(self) -> None:
         ready = self._ready
@@ -90,15 +108,14 @@ class Loop(asyncio.BaseEventLoop):
 
     def _go_on(self) -> None:
         """Jump to the next moment at which something is due."""
-        timers = self._scheduled
-        while timers and timers[0]._cancelled:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             raise Stuck("nothing is left that could happen")
-        self._now_s = max(self._now_s, timers[0]._when)
-        while timers and timers[0]._when <= self._now_s:
-            handle = heapq.heappop(timers)
-            handle._scheduled = False
+        self._now_s = now_s = max(self._now_s, timers[0][0])
+        while timers and timers[0][0] <= now_s:
+            handle = heapq.heappop(timers)[2]
             if not handle._cancelled:
                 self._ready.append(handle)
 
@@ -122,6 +139,7 @@ class Loop(asyncio.BaseEventLoop):
         if tasks:
             self.run_until_complete(asyncio.wait(tasks, timeout=60))
         self.steps = steps
+        self._timers.clear()
         self.close()
 
     # What the machinery asks of a loop.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -37,7 +38,8 @@ class Market:
         self._broker = broker
         self._mid = dict(BEGIN)
         self._sequence = 0
-        self.trades = True
+        self.moves = True
+        self.hears: Callable[[str], None] = lambda symbol: None
 
     def price(self, symbol: str, steps: int) -> Decimal:
         """So many steps above what is quoted now."""
@@ -47,16 +49,16 @@ class Market:
         """For as long as it is let."""
         rng = self._world.rng
         while True:
-            for symbol in SYMBOLS:
-                if self.trades:
-                    self._mid[symbol] = self.price(symbol, rng.randint(-3, 3))
+            for symbol in SYMBOLS if self.moves else ():
+                self._mid[symbol] = self.price(symbol, rng.randint(-3, 3))
                 self.quote(symbol)
-                if self.trades and rng.random() < 0.5:
+                self.hears(symbol)
+                if rng.random() < 0.5:
                     self.trade(symbol)
             await self._world.loop.sleep(rng.uniform(0.5, 1.5) * every_s)
 
     def quote(self, symbol: str) -> None:
-        """Say what is displayed; with no trades wanted, nothing is."""
+        """Say what is displayed."""
         now_ns = self._world.loop.now_ns()
         self._sequence += 1
         shown = SYMBOLS[symbol].lot * self._world.rng.randint(1, 6)

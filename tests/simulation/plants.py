@@ -6,16 +6,20 @@ They are put into what the services stand on, so that they stay what they are wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shared.contract.dealing import Absent, Answer, Leg, Outcome, Rejected, Unsure, VenueWord
 from shared.contract.errors import Unavailable
 from shared.contract.subjects import RISK_KILL
 from shared.kit.journal import Journal
+from shared.kit.outbox import parcels
 from shared.kit.transaction import Transaction
 from shared.kit.valkey import Change
 from tests.simulation.process import SimulatedKit
 from tests.simulation.store import Line
+from tests.simulation.venue import SimulatedVenue
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
@@ -38,8 +42,8 @@ class TalkativeJournal(Journal):
     """Speaks before anything is on disk."""
 
     async def commit(self, transaction: Transaction) -> bool:
-        _, parcels = transaction.sealed()
-        await self._publish([letter for parcel in parcels for letter in parcel.letters])
+        _, words = transaction.sealed()
+        await self._publish([letter for parcel in words for letter in parcel.letters])
         return await super().commit(transaction)
 
 
@@ -47,15 +51,8 @@ class ForgetfulJournal(Journal):
     """Leaves what was not said before a crash unsaid for ever."""
 
     async def recall(self) -> None:
-        for key in await self._valkey.keys(f"outbox:*:{self._owner}"):
-            self._said.extend(_unpacked(key, await self._valkey.hash(key)))
+        self._said.extend(await parcels(self._valkey, self._owner))
         asyncio.get_running_loop().call_later(0.1, self._start_writer)
-
-
-def _unpacked(key: str, entries: Mapping[str, bytes]) -> list[Any]:
-    from shared.kit.transaction import Parcel
-
-    return [Parcel.unpack(key, id, entry) for id, entry in entries.items()]
 
 
 class OptimisticLine(Line):
@@ -86,6 +83,45 @@ class TornLine(Line):
             torn.append(Change(rest, change.expected))
             torn.append(Change(money))
         return (await super().execute(torn))[::2]
+
+
+class RepeatingVenue(SimulatedVenue):
+    """Gives an execution another name each time it tells of it."""
+
+    def told(self, word: VenueWord) -> None:
+        if word.fill is not None:
+            name = f"{word.fill.execution_id}-{self._world.new_id()}"
+            word = replace(word, fill=word.fill.model_copy(update={"execution_id": name}))
+        super().told(word)
+
+
+class SureVenue(SimulatedVenue):
+    """Takes the silence of the exchange for its refusal."""
+
+    async def submit(self, leg: Leg) -> Outcome:
+        outcome = await super().submit(leg)
+        return Rejected(outcome.why) if isinstance(outcome, Unsure) else outcome
+
+    async def find(self, leg: Leg) -> Answer:
+        answer = await super().find(leg)
+        return Absent() if isinstance(answer, Unsure) else answer
+
+
+class StubbornVenue(SimulatedVenue):
+    """Sends an order again, under another name, when nobody has answered."""
+
+    async def submit(self, leg: Leg) -> Outcome:
+        outcome = await super().submit(leg)
+        if isinstance(outcome, Unsure):
+            outcome = await super().submit(replace(leg, client_id=f"{leg.client_id[:-1]}9"))
+        return outcome
+
+
+def _venue(kind: type[SimulatedVenue]) -> Plant:
+    def plant(run: Run) -> None:
+        run.venue_of = kind
+
+    return plant
 
 
 def _nothing(found: Any) -> Any:
@@ -121,6 +157,14 @@ def _kit(service: str, **parts: Any) -> Plant:
     return plant
 
 
+def _approvals_outlive_risk(run: Run) -> None:
+    """In weather in which risk often ends between its answer and what rests on it."""
+    _kit("oms", line_of=UnguardedLine)(run)
+    run.world.rates.question_slow, run.world.rates.crash_at_answer = 0.4, 0.3
+    for client in run.clients:
+        client.races()
+
+
 def _deaf_to_kills(run: Run) -> None:
     """The gateway neither hears of a kill nor finds it in the store."""
     blind = _blind("kill:", lambda _: None)
@@ -140,10 +184,13 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "words lost in a crash": ("SAID", _kit("oms", journal_of=ForgetfulJournal)),
     "a lost commit taken for made": ("I", _kit("oms", line_of=OptimisticLine)),
     "money that moves apart from its order": ("I4", _kit("oms", line_of=TornLine)),
-    "an approval of an earlier life": ("I6", _kit("oms", line_of=UnguardedLine)),
+    "an approval of an earlier life": ("I6", _approvals_outlive_risk),
     "open orders forgotten by risk": ("I6", _kit("risk", line_of=_blind(("open:", "reservation:"), _nothing))),
     "fills forgotten by the oms": ("I3", _kit("oms", line_of=_blind("order_fills:", _nothing))),
     "orders forgotten by the venue": ("I2", _kit("live-gateway", line_of=UnguardedLine)),
+    "an execution told under two names": ("I", _venue(RepeatingVenue)),
+    "a silence taken for a refusal": ("U1", _venue(SureVenue)),
+    "an order sent twice": ("I", _venue(StubbornVenue)),
     "a kill that nobody hears": ("I11", _deaf_to_kills),
 }
 """Each with the beginning of what must be found."""

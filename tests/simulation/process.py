@@ -18,7 +18,7 @@ from shared.contract.base import Message
 from shared.contract.currencies import Rates
 from shared.contract.errors import NotFound, Unavailable
 from shared.contract.market import Instrument
-from shared.contract.sessions import RoundTheClock, Sessions
+from shared.contract.sessions import Sessions
 from shared.kit.journal import Journal
 from shared.kit.kit import Kit
 from shared.kit.service import Each, Route, Service
@@ -27,7 +27,7 @@ from shared.kit.web import Reply
 from tests.simulation.broker import Broker
 from tests.simulation.bus import Bus
 from tests.simulation.ears import Ears
-from tests.simulation.loop import LIFE, Life, context_of
+from tests.simulation.loop import EPOCH_NS, LIFE, Life, context_of
 from tests.simulation.store import NOBODY, Line, Store
 from tests.simulation.world import World
 
@@ -59,7 +59,22 @@ def _nothing(*words: Any, **named: Any) -> None:
 
 METER, LOG = SilentMeter(), SilentLog()
 DRAIN_MAX_S = 2.0
-AROUND_THE_CLOCK = RoundTheClock()
+
+
+class ShortDays:
+    """A market that never closes, with days that are over in no time."""
+
+    def __init__(self, day_s: float) -> None:
+        self._day_ns = round(day_s * 1e9)
+
+    def is_open(self, at_ns: int) -> bool:
+        return True
+
+    def session_end(self, at_ns: int) -> int:
+        return at_ns - (at_ns - EPOCH_NS) % self._day_ns + self._day_ns
+
+    def next_open(self, at_ns: int) -> int:
+        return self.session_end(at_ns)
 
 
 @cache
@@ -112,7 +127,7 @@ class SimulatedKit(Kit):
 
     @cached_property
     def sessions(self) -> Callable[[str], Sessions]:
-        return lambda symbol: AROUND_THE_CLOCK
+        return lambda symbol: self._process.days
 
     @cached_property
     def rates(self) -> Rates:
@@ -134,6 +149,7 @@ class Process:
         self.store = store
         self.broker = broker
         self.instruments: Mapping[str, Instrument] = {}
+        self.days: Sessions = ShortDays(86_400)
         self.tables: Mapping[str, dict[str, Any]] = {}
         self.struck: Callable[[Life], None] = lambda life: None
         self.kit_of: type[SimulatedKit] = SimulatedKit
@@ -278,7 +294,7 @@ class Process:
         named = dict(words)
         if body is not None:
             named[_body_of(route.handler)] = body
-        self._ears.work(lambda: _called(route, named), done)
+        self._ears.work(lambda: _called(route, named), done, always=route.always)
 
 
 def _settle(done: asyncio.Future[None]) -> None:
@@ -299,7 +315,7 @@ def _body_of(handler: Callable[..., Awaitable[Any]]) -> str:
 def _body_of_function(function: Any) -> str:
     hints = typing.get_type_hints(function)
     for name in inspect.signature(function).parameters:
-        kind = hints.get(name)
-        if isinstance(kind, type) and issubclass(kind, Message):
+        kinds = typing.get_args(hints.get(name)) or (hints.get(name),)
+        if any(isinstance(kind, type) and issubclass(kind, Message) for kind in kinds):
             return name
     raise AssertionError(f"{function.__qualname__} takes no message")

@@ -88,14 +88,23 @@ class Line:
         read = getattr(self._store.twin, name)
 
         async def asked(*words: Any, **named: Any) -> Any:
-            await self._world.loop.sleep(self._world.hop_s())
-            self._present("read_lost")
-            found = at_once(read(*words, **named))
-            await self._world.loop.sleep(self._world.hop_s())
-            return found
+            loop = self._world.loop
+            answer: asyncio.Future[Any] = loop.create_future()
+            loop.call_later(self._world.hop_s(), self._read, answer, read, words, named, context=NOBODY)
+            return await answer
 
         setattr(self, name, asked)
         return asked
+
+    def _read(self, answer: asyncio.Future[Any], read: Any, words: tuple[Any, ...], named: dict[str, Any]) -> None:
+        try:
+            self._present("read_lost")
+        except Unavailable as error:
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        found = at_once(read(*words, **named))
+        self._world.loop.call_later(self._world.hop_s(), _found, answer, found, context=NOBODY)
 
     def _present(self, fault: str) -> None:
         if self._store.away:
@@ -152,6 +161,11 @@ class Line:
             return
         answer.set_exception(Unavailable("the store went away"))
         self._store.lost(self._life)
+
+
+def _found(answer: asyncio.Future[Any], found: Any) -> None:
+    if not answer.done():
+        answer.set_result(found)
 
 
 def _retrieved(answer: asyncio.Future[Any]) -> None:

@@ -12,7 +12,8 @@ from tests.simulation.plants import PLANTS
 from tests.simulation.run import simulate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SEEDS = 1000
+SEEDS = 900
+LATE = 100
 FOUND_WITHIN = 600
 
 
@@ -23,6 +24,11 @@ def program(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_no_seed_violates_anything() -> None:
     done = program("--seeds", str(SEEDS))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_nor_does_one_in_which_commits_are_made_after_their_sender_gave_them_up() -> None:
+    done = program("--seeds", str(LATE), "--from", str(SEEDS), "--late")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 

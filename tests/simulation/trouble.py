@@ -1,30 +1,28 @@
-"""Trouble: services die, stand still and come back; store and bus go away; somebody throws the switch."""
+"""Trouble: services die, stand still and come back; store, bus and venue go away."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from shared.contract import subjects
-from shared.contract.errors import Refused, Unavailable
-from shared.contract.risk import Kill
-from tests.simulation.books import Books
 from tests.simulation.broker import Broker
-from tests.simulation.clients import Doors
 from tests.simulation.loop import Life
-from tests.simulation.process import Process, suite
+from tests.simulation.process import Process
 from tests.simulation.store import NOBODY, Store
+from tests.simulation.venue import Wire
 from tests.simulation.world import World
 
 
 class Trouble:
     """Everything that goes wrong by the clock, or when something tells it to."""
 
-    def __init__(self, world: World, processes: Mapping[str, Process], store: Store, broker: Broker) -> None:
+    def __init__(
+        self, world: World, processes: Mapping[str, Process], store: Store, broker: Broker, wire: Wire
+    ) -> None:
         self._world = world
         self._processes = processes
         self._store = store
         self._broker = broker
+        self._wire = wire
 
     def begin(self) -> None:
         """From here on, each kind in its own time."""
@@ -35,6 +33,8 @@ class Trouble:
             (rates.stop_every_s, self._stop),
             (rates.store_away_every_s, self._lose_store),
             (rates.bus_away_every_s, self._lose_bus),
+            (rates.venue_away_every_s, self._lose_venue),
+            (rates.stream_down_every_s, self._lose_stream),
         ):
             if every_s:
                 self._world.loop.create_task(self._repeat(every_s, happen))
@@ -97,69 +97,23 @@ class Trouble:
         self._world.faults["bus_away"] += 1
         self._broker.away_until_s = self._world.now_s + self._world.rng.uniform(0.01, 1.5)
 
+    def _lose_venue(self) -> None:
+        if self._wire.line is not None:
+            self._world.faults["venue_away"] += 1
+            self._wire.away_until_s = self._world.now_s + self._world.rng.uniform(0.01, 1.5)
+
+    def _lose_stream(self) -> None:
+        if self._wire.line is not None:
+            self._world.faults["stream_down"] += 1
+            self._wire.breaks(self._world.rng.uniform(0.01, 1.5))
+
     def end(self) -> None:
         """Nothing goes wrong any more, and everybody is there."""
         self._world.calm = True
-        self._store.away_until_s = self._broker.away_until_s = 0.0
+        self._store.away_until_s = self._broker.away_until_s = self._wire.away_until_s = 0.0
+        self._wire.back()
         for process in self._processes.values():
             if process.life is None:
                 process.start()
             elif process.life.stopped:
                 self._go_on(process.life)
-
-
-class Switch:
-    """Somebody who stops everything, in one of three ways, and somebody else who lets it go on."""
-
-    def __init__(self, world: World, doors: Doors, broker: Broker, books: Books, scopes: list[str]) -> None:
-        self._world = world
-        self._doors = doors
-        self._broker = broker
-        self._books = books
-        self._scopes = scopes
-
-    async def throw(self, within_s: float) -> None:
-        """Kill, and perhaps lift, once."""
-        world = self._world
-        await world.loop.sleep(world.rng.uniform(0.0, within_s))
-        scope = world.rng.choice(self._scopes)
-        way = world.rng.choice((self._by_door, self._by_door, self._by_bus, self._by_file))
-        if not await way(scope):
-            return
-        world.faults["kill"] += 1
-        world.note("kill acknowledged", scope)
-        self._books.killed(scope)
-        if way != self._by_file and world.rng.random() < 0.6:
-            await world.loop.sleep(world.rng.uniform(0.3, 2.0))
-            self._books.lifted(scope)
-            world.note("kill lifted", scope)
-            await self._insist(lambda: self._doors.call("risk", "DELETE", "/kill/{scope}", scope=scope, actor="ben"))
-
-    async def _by_door(self, scope: str) -> bool:
-        kill = Kill(scope=scope, reason="enough", actor="anna")
-        return await self._insist(lambda: self._doors.call("risk", "POST", "/kill", kill))
-
-    async def _by_bus(self, scope: str) -> bool:
-        kill = Kill(scope=scope, reason="enough", actor="anna", at_ns=self._world.loop.now_ns())
-        while self._broker.away:
-            await self._world.loop.sleep(0.05)
-        self._broker.store(subjects.RISK_KILL, subjects.RISK_KILL.pattern, kill, f"{scope}-{kill.at_ns}")
-        return True
-
-    async def _by_file(self, scope: str) -> bool:
-        folder = suite().var / "kill"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / scope).write_text("enough")
-        return True
-
-    async def _insist(self, ask: Callable[[], Awaitable[Any]]) -> bool:
-        for _ in range(100):
-            try:
-                await ask()
-            except Refused:
-                return False
-            except Unavailable:
-                await self._world.loop.sleep(0.1)
-            else:
-                return True
-        return False

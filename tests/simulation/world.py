@@ -38,6 +38,19 @@ class Rates:
     watched_lost: float = 0.0
     out_of_order: float = 0.0
     answer_lost: float = 0.0
+    venue_away_every_s: float = 0.0
+    stream_down_every_s: float = 0.0
+    request_lost: float = 0.0
+    request_late: float = 0.0
+    reply_lost: float = 0.0
+    listing_lost: float = 0.0
+    venue_throttled: float = 0.0
+    venue_rejects: float = 0.0
+    fill_crosses: float = 0.0
+    fill_after_end: float = 0.0
+    word_lost: float = 0.0
+    word_twice: float = 0.0
+    word_out_of_order: float = 0.0
 
 
 LATE = 0.03
@@ -62,6 +75,19 @@ MOST = Rates(
     watched_lost=0.2,
     out_of_order=0.15,
     answer_lost=0.1,
+    venue_away_every_s=2.0,
+    stream_down_every_s=1.5,
+    request_lost=0.25,
+    request_late=0.25,
+    reply_lost=0.3,
+    listing_lost=0.4,
+    venue_throttled=0.25,
+    venue_rejects=0.1,
+    fill_crosses=0.6,
+    fill_after_end=1.0,
+    word_lost=0.35,
+    word_twice=0.3,
+    word_out_of_order=0.35,
 )
 
 
@@ -90,6 +116,7 @@ class World:
     loop: Loop = field(default_factory=Loop)
     lives: list[Life] = field(default_factory=list[Life])
     faults: Counter[str] = field(default_factory=Counter[str])
+    did: Counter[str] = field(default_factory=Counter[str])
     violations: list[str] = field(default_factory=list[str])
     log: list[str] = field(default_factory=list[str])
     calm: bool = False

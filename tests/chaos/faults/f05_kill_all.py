@@ -25,4 +25,4 @@ async def play(scene: Scene, _victim: str) -> None:
     await scene.judged()
 
 
-FAULT = Fault("F5", "kill -9 of everything, cold start", {"pr": 2, "nightly": 50, "release": 300}, play)
+FAULT = Fault("F5", "kill -9 of everything, cold start", {"pr": 3, "nightly": 50, "release": 300}, play)

@@ -27,4 +27,4 @@ async def play(scene: Scene, victim: str) -> None:
 
 
 VICTIMS = (*SERVERS, *SERVICES, "supervisor")
-FAULT = Fault("F7", "a process stands still", {"pr": 1, "nightly": 10, "release": 50}, play, VICTIMS)
+FAULT = Fault("F7", "a process stands still", {"pr": 1, "nightly": 50, "release": 200}, play, VICTIMS)

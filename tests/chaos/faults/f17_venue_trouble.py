@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from tests.chaos.binance import Dealing
-from tests.chaos.client import Mix
 from tests.chaos.fault import Fault
+from tests.chaos.mix import Mix
 from tests.chaos.scene import Scene
 from tests.chaos.waiting import until
 
-ORDERS = 60
+ORDERS = 1000
+MIX = Mix(far=0.25, near=0.1, stops=0.08, brackets=0.08, pairs=0.05, cancelled=0.6)
 SHARE = 0.3
 
 
 async def play(scene: Scene, victim: str) -> None:
     stage = scene.stage
     assert isinstance(stage, Dealing)
-    async with scene.load(hands=4, mix=Mix(far=0.25, near=0.1, cancelled=0.6), venue="binance") as client:
+    async with scene.load(hands=6, mix=MIX, venue="binance") as client:
         stage.trouble(scene.rng, SHARE, 4 * ORDERS)
         if victim:
             await scene.flowing(client, scene.rng.randrange(ORDERS // 2))
             killed = stage.signal(victim)
             await until(lambda: stage.is_ready(victim, after=killed), f"{victim} to be back")
-        await until(lambda: client.acknowledged >= ORDERS, f"{ORDERS} orders to be acknowledged", 60)
+        await until(lambda: client.acknowledged >= ORDERS, f"{ORDERS} orders to be acknowledged", 120)
     stage.peace()
     await scene.judged()
 
@@ -29,7 +30,7 @@ async def play(scene: Scene, victim: str) -> None:
 FAULT = Fault(
     "F17",
     "a real venue in trouble",
-    {"pr": 1, "nightly": 400, "release": 4000},
+    {"pr": 1, "nightly": 50, "release": 500},
     play,
     ("", "live-gateway"),
     stage="dealing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.chaos.evidence import Evidence, Violation
+from tests.chaos.invariants.groups import i6_exits_close_no_more_than_was_opened, i9_siblings_end_together
 from tests.chaos.invariants.kills import i11_a_kill_holds
 from tests.chaos.invariants.limits import i6_no_limit_is_breached, i6_only_open_orders_are_set_aside
 from tests.chaos.invariants.money import i3_each_execution_counts_once, i4_positions_are_fills, i5_cash_is_conserved
@@ -26,8 +27,10 @@ CHECKS: tuple[Check, ...] = (
     i5_cash_is_conserved,
     i6_no_limit_is_breached,
     i6_only_open_orders_are_set_aside,
+    i6_exits_close_no_more_than_was_opened,
     i8_the_tape_has_it_all,
     i9_only_legal_moves,
+    i9_siblings_end_together,
     i10_the_venue_agrees,
     i11_a_kill_holds,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.chaos.evidence import Asked, Violation
+from tests.chaos.evidence import Asked, Sweep, Violation
 from tests.chaos.invariants.orders import found
 
 ANSWERS = {200, 409, 422, 429, 503}
@@ -34,12 +34,14 @@ class Recovery:
     allowed_s: float
 
 
-def i12_answers_are_orderly(asked: Iterable[Asked]) -> list[Violation]:
+def i12_answers_are_orderly(asked: Iterable[Asked], sweeps: Iterable[Sweep] = ()) -> list[Violation]:
     """Nothing but answers that a client can act on, none after the deadline."""
-    attempts = [(one, attempt) for one in asked for attempt in (*one.attempts, *one.cancel)]
-    odd = [(one.row, vars(a)) for one, a in attempts if a.status is not None and a.status not in ANSWERS]
-    rude = [(one.row, vars(a)) for one, a in attempts if a.status in (429, 503) and not a.orderly]
-    hung = [(one.row, vars(a)) for one, a in attempts if a.seconds > DEADLINE_S]
+    attempts = [(one.row, attempt) for one in asked for attempt in (*one.attempts, *one.cancel)]
+    attempts += [(vars(it), attempt) for one in asked for it in one.replaces for attempt in it.attempts]
+    attempts += [(sweep.scope, attempt) for sweep in sweeps for attempt in sweep.attempts]
+    odd = [(row, vars(a)) for row, a in attempts if a.status is not None and a.status not in ANSWERS]
+    rude = [(row, vars(a)) for row, a in attempts if a.status in (429, 503) and not a.orderly]
+    hung = [(row, vars(a)) for row, a in attempts if a.seconds > DEADLINE_S]
     return [
         *found("I12", "an answer that is none of 200, 409, 422, 429, 503", odd),
         *found("I12", "a refusal for now that does not say until when", rude),

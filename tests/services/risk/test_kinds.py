@@ -197,6 +197,15 @@ def test_new_terms_are_judged_with_the_old_ones_taken_out(desk: Desk) -> None:
     assert line(desk).buys == 10
 
 
+def test_what_has_filled_and_was_not_heard_of_counts_as_still_to_fill(desk: Desk) -> None:
+    desk.holds("11")
+    assert desk.reserve("a", "BUY", "8").approved
+
+    assert replace(desk, "10", filled="1", reserve=False).code == "RISK_POSITION_LIMIT"
+    assert replace(desk, "9", filled="1").approved
+    assert line(desk).buys == 9
+
+
 def test_until_the_event_says_what_stands_the_larger_terms_are_held(desk: Desk) -> None:
     desk.reserve("a", "BUY", "8", price="90")
     desk.hear(event(standing("8", "90", 1)))

@@ -225,6 +225,18 @@ async def test_the_end_of_an_order_releases_what_was_set_aside_for_it(room: Room
     assert (await room.ask("b", "BUY", "10")).approved
 
 
+async def test_a_fill_whose_event_was_overtaken_is_read_before_the_later_event_counts(room: Room) -> None:
+    wanted, verdict = check("BUY", "10", order_id="a"), await room.ask("a", "BUY", "10")
+    later = order(wanted, S.PENDING_CANCEL, filled="4", version=3)
+    assert room.commit_order(verdict, later)
+    room.commit_position(event(order(wanted, S.PARTIALLY_FILLED, filled="4", version=2), position=("4", 1)))
+
+    await deliver(room.service, subjects.ORDER_EVENT, event(later))
+
+    (holding,) = (await room.call("GET /risk/portfolio", "default")).positions
+    assert (holding.quantity, holding.open_buys) == ("4", "6")
+
+
 async def test_an_account_first_heard_of_by_an_event_is_read_before_the_event_counts(room: Room) -> None:
     told = event(order(check(account="new", order_id="a"), S.FILLED, filled="1"), position=("3", 7))
     room.commit_position(told)
