@@ -18,7 +18,7 @@ from services.gateway.feeds.requests import ReplayRequest, ReplayStatus
 from services.gateway.feeds.simulation import VENUE, Simulation
 from services.gateway.settings import Settings
 from shared.contract.base import normal_symbol
-from shared.contract.market import Feed
+from shared.contract.market import Feed, FeedStatus
 from shared.contract.subjects import FEED, FRAME, QUOTE
 from shared.kit import Kit, Reply, Service, delete, each, get, known_instrument, post
 
@@ -119,7 +119,13 @@ class Gateway:
         return await self._replays.cancel(id)
 
     def stats(self) -> dict[str, object]:
-        return {"markets": len(self._board.feeds()), "replayed_symbols": len(self._replays.symbols)}
+        feeds = self._board.feeds()
+        return {
+            "markets": len(feeds),
+            "replayed_symbols": len(self._replays.symbols),
+            "feeds": {status.value: sum(feed.status is status for feed in feeds) for status in FeedStatus},
+            "feed_age_s": self._board.ages_s(self._clock.now_ns()),
+        }
 
 
 def _simulated_markets(kit: Kit, settings: Settings) -> dict[str, SimulatedMarket]:

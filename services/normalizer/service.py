@@ -145,6 +145,5 @@ class BarMaker:
     def _count(self) -> None:
         totals = self._fold.totals
         for what, total in totals.items():
-            if total > self._counted[what]:
-                self._kit.meter.count(what, total - self._counted[what])
+            self._kit.meter.count(what, total - self._counted[what])
         self._counted = totals

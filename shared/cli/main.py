@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shared.cli.backups.verbs import backups
 from shared.cli.switches import switches
 from shared.cli.trade import trade
 from shared.cli.verb import Json, verb
@@ -101,11 +102,12 @@ def chaos(
     seed: Annotated[int | None, typer.Option(help="Everything follows from it; drawn when left out.")] = None,
     faults: Annotated[list[str] | None, typer.Option("--fault", help="Only this one; may be given again.")] = None,
     loops: Annotated[int | None, typer.Option(min=1, help="At most so many of each fault.")] = None,
+    only: Annotated[int | None, typer.Option(min=0, help="Of each fault only the loop of this number.")] = None,
 ) -> int:
     """Break suites of its own again and again, and check that nothing acknowledged is lost or doubled."""
     from shared.cli.chaos import play
 
-    return play(profile, seed, faults or [], loops)
+    return play(profile, seed, faults or [], loops, only)
 
 
 @verb(app)
@@ -123,3 +125,4 @@ def version(as_json: Json = False) -> None:
 
 app.add_typer(trade)
 app.add_typer(switches)
+app.add_typer(backups)

@@ -15,6 +15,7 @@ import platform
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -37,6 +38,17 @@ from shared.kit.wiring import RealKit, wire
 
 VERSION = "0.1.0"
 DRAIN_MAX_S = 10.0
+TROUBLES = (
+    "recoveries",
+    "bus_errors",
+    "bus_reconnects",
+    "publish_failed",
+    "messages_handed_back",
+    "messages_refused",
+    "batches_handed_back",
+    "questions_failed",
+    "questions_shed",
+)
 
 
 class Life:
@@ -54,6 +66,7 @@ class Life:
         self._meter = Meter(name)
         self._kit = RealKit(name, suite, self._clock, self._meter, self._log)
         self._service = wire(name, self._kit)
+        self._count_from_zero()
         self._recovering: str | None = "starting"
         self._hearing: Hearing | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,6 +74,13 @@ class Life:
         self._started_ns = 0
         self._server_config = self._doors()
         self._server_config.load()
+
+    def _count_from_zero(self) -> None:
+        """What should never happen is told as 0 from the start, so that its first time is seen as an increase."""
+        for what in TROUBLES:
+            self._meter.count(what, 0)
+        for row in self._service.every:
+            self._meter.count("periodic_failed", 0, handler=row.handler.__name__)
 
     async def live(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -262,7 +282,12 @@ class Life:
         return Response(health.encode(), 200 if health.status == "ready" else 503, media_type="application/json")
 
     async def _metrics(self) -> Response:
-        return Response(self._meter.exposition(), media_type=CONTENT_TYPE_LATEST)
+        health = await self._health()
+        stated: dict[str, Any] = {"ready": health.status == "ready"}
+        stated["check"] = {check.name: check.ok for check in health.checks}
+        if self._kit.touched("journal"):
+            stated["unsaid"] = self._kit.journal.unsaid
+        return Response(self._meter.exposition({**stated, **self._service.stats()}), media_type=CONTENT_TYPE_LATEST)
 
     async def _version(self) -> Response:
         version = Version(service=self.name, version=VERSION, git=self._suite.git, python=platform.python_version())

@@ -56,7 +56,7 @@ def _listen(suite: Suite, name: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((suite.host, port))
+        listener.bind((suite.listens_on, port))
     except OSError as error:
         raise _PortTaken(f"port {port} cannot be had ({error.strerror}); set TRADE2026_PORT_OFFSET") from None
     listener.listen(1024)

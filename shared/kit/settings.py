@@ -47,6 +47,10 @@ class Suite(BaseSettings):
     host: str = "127.0.0.1"
     """Where services listen. Loopback only, until requests are authenticated."""
 
+    contained: bool = False
+    """Whether each service has a container to itself: it then listens to all of it, its networks being the fence, and
+    reaches the others by their names on the roster."""
+
     nats_url: str = ""
     """NATS; empty means the embedded server on this machine."""
 
@@ -78,7 +82,12 @@ class Suite(BaseSettings):
 
     def url(self, service: str) -> str:
         """Where another service of this suite is reached."""
-        return f"http://{self.host}:{self.port(service)}"
+        return f"http://{service if self.contained else self.host}:{self.port(service)}"
+
+    @property
+    def listens_on(self) -> str:
+        """The address at which a service listens."""
+        return "0.0.0.0" if self.contained else self.host
 
     @cached_property
     def nats(self) -> str:
@@ -121,6 +130,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         words = yaml.safe_load(path.read_text()) if path.exists() else {}
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not YAML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read by user {os.getuid()}: {error.strerror}") from None
     if words is None:
         return {}
     if not isinstance(words, dict):
@@ -159,7 +170,10 @@ def _environment(kind: type[BaseSettings], prefix: str) -> dict[str, Any]:
 
 def _secrets(kind: type[BaseSettings], prefix: str, folder: Path) -> dict[str, Any]:
     paths = {field: folder / f"{prefix}_{field}" for field in kind.model_fields}
-    return {field: path.read_text().strip() for field, path in paths.items() if path.is_file()}
+    try:
+        return {field: path.read_text().strip() for field, path in paths.items() if path.is_file()}
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read by user {os.getuid()}: {error.strerror}") from None
 
 
 def _first(error: ValidationError, prefix: str) -> str:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.chaos.client import Client
 from tests.chaos.evidence import Asked, Sweep, Violation
 from tests.chaos.invariants.bounds import Recovery, i12_what_is_used_is_bounded
+from tests.chaos.line import Line
+from tests.chaos.mix import Asking, Mix
 from tests.chaos.plan import Loop, acts
 from tests.chaos.scene import Scene
 from tests.chaos.stage import Stage
@@ -119,8 +122,18 @@ async def _play(stage: Stage, loop: Loop, journal: Journal, *, strict: bool) -> 
 
 
 async def _look_at_all(stage: Stage, journal: Journal) -> Played:
-    """Every account of the suite, with the tape: what was right after its loop is right still."""
-    scene = Scene(stage, "all", "", "", Random(0), asked=journal.asked, sweeps=journal.sweeps)
+    """Every account of the suite, with the tape: what was right after its loop is right still.
+
+    Every order is cancelled first, so that none fills while the records are read one after the other.
+    """
+    client = Client(stage.port("oms"), Asking((), (), Mix()), "all", hands=0)
+    line = Line(stage.port("oms"))
+    try:
+        await client.sweep(line, {})
+    finally:
+        line.close()
+    sweeps = [*journal.sweeps, *client.sweeps]
+    scene = Scene(stage, "all", "", "", Random(0), asked=journal.asked, sweeps=sweeps)
     await scene.judged(tape=True)
     return Played(None, found=scene.found + i12_what_is_used_is_bounded(stage.samples))
 

@@ -26,9 +26,9 @@ _offsets = itertools.count(10_000 + (os.getpid() % 26) * 500, 10)
 
 def free_offset() -> int:
     """A port offset at which nobody listens on any port of the roster."""
-    from shared.contract.roster import NATS_PORT, ROSTER, VALKEY_PORT
+    from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
 
-    ports = [NATS_PORT, VALKEY_PORT, *(entry.port for entry in ROSTER)]
+    ports = [NATS_PORT, NATS_MONITOR_PORT, VALKEY_PORT, *(entry.port for entry in ROSTER)]
     return next(offset for offset in _offsets if not any(is_open(port + offset) for port in ports))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from shared.contract.market import Feed, FeedStatus, Quote
 from shared.contract.ticks import TickColumns
 
 Key = tuple[str, str]
+AGES_MAX = 100
 
 
 class Ticker(Message):
@@ -137,6 +139,14 @@ class Board:
         if (status, why) != (market.feed.status, market.feed.why):
             market.feed = market.feed.model_copy(update={"status": status, "why": why, "since_ns": now_ns})
             self._changed.append(market.feed)
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """For how long each market whose source runs has been silent, by its name: at most so many of them."""
+        running = ((name, market) for name, market in self._markets.items() if market.up)
+        return {
+            f"{venue}.{symbol}": (now_ns - (market.heard_ns or market.feed.since_ns)) / 1e9
+            for (venue, symbol), market in islice(running, AGES_MAX)
+        }
 
     # For people.
 

@@ -12,4 +12,4 @@ async def play(scene: Scene, victim: str) -> None:
     await kill_under_load(scene, victim, allowed_s=3.0, tape=victim == "sink-ticks")
 
 
-FAULT = Fault("F2", "kill -9 of another service", {"pr": 2, "nightly": 60, "release": 400}, play, VICTIMS)
+FAULT = Fault("F2", "kill -9 of another service", {"pr": 1, "nightly": 60, "release": 400}, play, VICTIMS)

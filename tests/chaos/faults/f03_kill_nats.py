@@ -10,4 +10,4 @@ async def play(scene: Scene, victim: str) -> None:
     await kill_under_load(scene, victim, allowed_s=3.0)
 
 
-FAULT = Fault("F3", "kill -9 of NATS", {"pr": 10, "nightly": 200, "release": 1000}, play, ("nats",))
+FAULT = Fault("F3", "kill -9 of NATS", {"pr": 6, "nightly": 200, "release": 1000}, play, ("nats",))

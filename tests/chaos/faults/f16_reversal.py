@@ -17,7 +17,7 @@ from tests.chaos.waiting import until
 REVERSALS = 9
 """At once, each in an account of its own."""
 
-QUANTITY = "0.05"
+QUANTITY = "0.002"
 AWAY = Decimal("0.0005")
 """So far beyond the market a stop is reached by the next quote."""
 

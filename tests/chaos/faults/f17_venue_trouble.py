@@ -8,7 +8,7 @@ from tests.chaos.mix import Mix
 from tests.chaos.scene import Scene
 from tests.chaos.waiting import until
 
-ORDERS = 1000
+ORDERS = 600
 MIX = Mix(far=0.25, near=0.1, stops=0.08, brackets=0.08, pairs=0.05, cancelled=0.6)
 SHARE = 0.3
 

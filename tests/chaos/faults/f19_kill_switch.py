@@ -34,7 +34,7 @@ ON_PAPER = (
 AT_A_VENUE = ("by http, at a venue", "by nats, at a venue", "by file, at a venue")
 HANDS = 12
 MIX = Mix(far=0.3, cancelled=0.3)
-ROUNDS = 3
+ROUNDS = 2
 """Kills in a loop, all but the last lifted again at once; while a server stands still there is the last one only."""
 
 WITHIN_S = 30.0
