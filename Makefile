@@ -7,17 +7,44 @@ FIT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FIT)' 2>/dev/null && echo $$python && break; done)
 
+COMPOSE := docker compose -f docker-compose.core.yml -f docker-compose.apps.yml
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench chaos simulate lock clean
+.PHONY: help run networks wheels build up down logs test containers check format bench chaos simulate lock clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/compiled.stamp ## install what it needs, and run the suite here until Ctrl-C
 	@$(BIN)/trade2026 up
 
+up: build ## the suite as containers, until it is healthy
+	@mkdir -p var/kill var/recordings
+	$(COMPOSE) up --detach --wait
+
+down: ## end the containers; what they remember stays in their volumes
+	$(COMPOSE) down
+
+logs: ## what the containers say (s=oms for one of them)
+	@$(COMPOSE) logs --follow --tail 100 $(s) || test $$? -eq 130 # Ctrl-C ends it
+
+build: ## the image of the services
+	GIT=$$(git describe --always --dirty 2>/dev/null || echo unknown) $(COMPOSE) build
+
+networks: ## make the lanes that are missing; `make up` does so too
+	@$(COMPOSE) config --format json | $(PYTHON) docker/networks.py
+
+wheels: ## fetch what the image needs into docker/wheels, for a build without an index
+	$(PYTHON) -m venv var/wheels
+	var/wheels/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r requirements/core.txt -d docker/wheels
+
 test: check ## install what it needs, and run every check and the whole test suite
 	$(BIN)/python -m pytest
+
+containers: $(VENV)/dev.stamp ## run the tests that want a Docker engine (on Debian, as root: it makes one)
+	PYTHON=$(BIN)/python tests/compose/prepare.sh
+	$(BIN)/python -m pytest -m container
 
 check: $(VENV)/dev.stamp ## style, types and floors
 	$(BIN)/ruff check .

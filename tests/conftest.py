@@ -16,6 +16,14 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 IN_CI = bool(os.environ.get("CI"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stands on an engine or on a program that takes minutes to build is run by `make containers`."""
+    for item in items:
+        if {"engine", "edge"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("container")
+
+
 @pytest.fixture
 def kit() -> FakeKit:
     """A kit over the twins."""
