@@ -131,8 +131,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Any other identifier that may stand in a subject or a key."""
 
 
-def _plainly(value: Decimal) -> str:
-    """No exponent, no trailing zeros. `str` takes two thirds of the time of `format`."""
+def plain_text(value: Decimal) -> str:
+    """A number for people: no exponent, no trailing zeros. `str` takes two thirds of the time of `format`."""
     words = str(value)
     if "E" in words:
         words = format(value, "f")
@@ -143,7 +143,7 @@ Amount = Annotated[
     Decimal,
     Field(allow_inf_nan=False),
     AfterValidator(_finite),
-    PlainSerializer(_plainly, return_type=str, when_used="json"),
+    PlainSerializer(plain_text, return_type=str, when_used="json"),
 ]
 """Exact money or quantity of either sign."""
 

@@ -10,7 +10,7 @@ from services.oms.store.archive import PAGE, Limit, before
 from services.oms.store.orders import OrderStore
 from shared.contract import keys
 from shared.contract.accounts import Balance, Entry, Position
-from shared.contract.base import Account, Name
+from shared.contract.base import Account, Name, plain_text
 from shared.contract.errors import NotFound
 from shared.contract.orders import Order
 from shared.contract.risk import Reservation
@@ -98,8 +98,8 @@ class Accounts:
         return {
             "account": account,
             "count": count,
-            "totals": {name: {unit: _plainly(one) for unit, one in units.items()} for name, units in totals.items()},
-            "sums": {unit: _plainly(one) for unit, one in sums.items()},
+            "totals": {name: {unit: plain_text(one) for unit, one in units.items()} for name, units in totals.items()},
+            "sums": {unit: plain_text(one) for unit, one in sums.items()},
             "entries": page[::-1],
             "next_cursor": str(start) if start else None,
         }
@@ -133,7 +133,3 @@ class Accounts:
         for strategy in sorted(await self._valkey.members(keys.strategies(account))):
             positions += await self._shares(account, strategy)
         return orders, positions, await self.balance(account)
-
-
-def _plainly(value: Decimal) -> str:
-    return format(value, "f")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_UP, Context, Decimal
 from typing import NamedTuple
 
+from shared.contract.base import plain_text
 from shared.contract.judgement import Judgement, Phrase, phrase
 from shared.contract.risk import Outcome, Reservation, RiskLevel
 
@@ -22,14 +23,6 @@ LEVELS = (
     (0.95, RiskLevel.HIGH),
     (1.0, RiskLevel.CRITICAL),
 )
-
-
-def text(value: Decimal) -> str:
-    """A number for people: no exponent, no trailing zeros."""
-    words = str(value)
-    if "E" in words:
-        words = format(value, "f")
-    return words.rstrip("0").rstrip(".") if words[-1] == "0" and "." in words else words
 
 
 UP = Context(prec=8, rounding=ROUND_UP)
@@ -92,7 +85,7 @@ class Most:
         self.half = self.most / 2
         self.unset = unset
         shown = self.most if soft is None or self.hard else soft.most
-        self.passed = phrase(rule, code, None, text(shown), scope)
+        self.passed = phrase(rule, code, None, plain_text(shown), scope)
 
 
 class Findings:
@@ -148,15 +141,15 @@ class Findings:
         if value <= most.most or value <= 0:
             soft = most.soft
             if soft is not None and value > soft.most and value > 0:
-                self._soften(soft, text(value))
+                self._soften(soft, plain_text(value))
                 return True
             self.phrases.append(most.passed)
-            self.words.append(text(value))
+            self.words.append(plain_text(value))
             # What takes less than half of its limit is LOW, however much less.
             if value > most.half and most.hard and value > 0:
                 self.used = max(self.used, float(value / most.most))
             return True
-        measured, limit = text(value), text(most.most)
+        measured, limit = plain_text(value), plain_text(most.most)
         self.used = OVER
         if most.unset:
             reason = f"{most.what} {measured} is too much: {unset(most.unset, most.scope)}"
@@ -165,7 +158,7 @@ class Findings:
         return self.fail(most.rule, most.code, measured, limit, most.scope, reason)
 
     def _soften(self, soft: Most, measured: str) -> None:
-        limit = text(soft.most)
+        limit = plain_text(soft.most)
         passes = self.released or self.lenient
         outcome = Outcome.WARN if passes else Outcome.PEND
         self.say(phrase(soft.rule, soft.code, None, limit, soft.scope, outcome), measured)

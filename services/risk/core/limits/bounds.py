@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.risk.core.findings import text
+from shared.contract.base import plain_text
 from shared.contract.risk import Limits
 
 NS = 1_000_000_000
@@ -37,7 +37,9 @@ UNSET = Bound("firm", Decimal(0), 0.0, "0")
 
 def bounds(given: Iterable[tuple[str, Decimal | None]]) -> tuple[Bound, ...]:
     """Those that are set."""
-    return tuple(Bound(scope, most, max(float(most), 0.0), text(most)) for scope, most in given if most is not None)
+    return tuple(
+        Bound(scope, most, max(float(most), 0.0), plain_text(most)) for scope, most in given if most is not None
+    )
 
 
 def tightest(given: Iterable[tuple[str, Decimal | None]]) -> Bound:

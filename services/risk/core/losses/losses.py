@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from services.risk.core.conduct.windows import DAY_NS
-from services.risk.core.findings import Measured, text, unset
+from services.risk.core.findings import Measured, unset
 from services.risk.core.limits.bounds import NS, OVER, UNSET, Bound, LossLimits
 from services.risk.core.losses.baseline import Baseline, Mark, opened, renewed
 from services.risk.core.switches.alerts import Alerts, Change, person
 from services.risk.core.switches.gates import ACTIVE, Standing, strictest
 from services.risk.core.switches.kills import own_names
 from shared.contract import keys
+from shared.contract.base import plain_text
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.risk import Limits, TradingState
 
@@ -137,7 +138,7 @@ class Losses:
                     return found
             if (used := bound.share(loss)) > most_used:
                 worst, lost, most_used = bound, loss, used
-        return Measured("R17", code, True, text(lost), worst.words, worst.scope, "", max(most_used, 0.0))
+        return Measured("R17", code, True, plain_text(lost), worst.words, worst.scope, "", max(most_used, 0.0))
 
     def _doubtful(self, scope: str, known: Mark | None, now_ns: int) -> bool:
         return scope in self._blind or (known is not None and not self._fresh(known, now_ns))
@@ -150,8 +151,8 @@ class Losses:
             reason = f"what {scope} has lost is not known: it was not valued of late"
             return Measured("R17", "RISK_LOSS_UNKNOWN", reduces, "unknown", bound.words, scope, reason)
         else:
-            reason = f"{scope} has lost {text(loss)}, and {bound.words} is the limit"
-        return Measured("R17", code, reduces, text(loss), bound.words, scope, reason, bound.share(loss))
+            reason = f"{scope} has lost {plain_text(loss)}, and {bound.words} is the limit"
+        return Measured("R17", code, reduces, plain_text(loss), bound.words, scope, reason, bound.share(loss))
 
     def standing(self, scopes: Iterable[str]) -> Standing:
         """The most restrictive state that losses have put any of these scopes in."""

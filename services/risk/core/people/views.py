@@ -9,13 +9,13 @@ from typing import Any
 from services.risk.core.conduct.repetition import Disabled
 from services.risk.core.evidence.shown import Shown, evidence
 from services.risk.core.exposure.book import Book, Line
-from services.risk.core.findings import ZERO, text
+from services.risk.core.findings import ZERO
 from services.risk.core.gatekeeper import Gatekeeper
 from services.risk.core.losses.baseline import Baseline
 from services.risk.core.switches.gates import Block, StateSwitch
 from services.risk.core.switches.releases import Pending
 from services.risk.settings import limit_scope
-from shared.contract.base import Account, Message
+from shared.contract.base import Account, Message, plain_text
 from shared.contract.errors import NotFound
 from shared.contract.risk import Kill, Limits, RiskAlert, TradingState
 
@@ -224,13 +224,13 @@ def portfolio(keeper: Gatekeeper, account: str) -> Portfolio:
         account=account,
         currency=exposure.balance.currency,
         trading_state=keeper.controls.gates.state(account),
-        cash=text(exposure.balance.cash),
-        equity=text(exposure.balance.cash + book.net),
-        profit=text(book.profit),
-        bound=text(book.bound),
-        free=text(exposure.free),
-        gross=text(book.gross),
-        net=text(book.net),
+        cash=plain_text(exposure.balance.cash),
+        equity=plain_text(exposure.balance.cash + book.net),
+        profit=plain_text(book.profit),
+        bound=plain_text(book.bound),
+        free=plain_text(exposure.free),
+        gross=plain_text(book.gross),
+        net=plain_text(book.net),
         open_orders=book.orders,
         reservations=len(exposure.holds),
         positions=tuple(_holding(keeper, line) for _, line in sorted(book.lines.items())),
@@ -241,12 +241,12 @@ def _holding(keeper: Gatekeeper, line: Line) -> Holding:
     touch = keeper.market.touch(line.symbol)
     return Holding(
         symbol=line.symbol,
-        quantity=text(line.quantity),
-        open_buys=text(line.buys),
-        open_sells=text(line.sells),
-        worst_long=text(max(ZERO, line.worst_long)),
-        worst_short=text(max(ZERO, line.worst_short)),
-        value=text(line.net),
-        profit=text(line.profit),
-        reference=text(touch.bought) if touch is not None else None,
+        quantity=plain_text(line.quantity),
+        open_buys=plain_text(line.buys),
+        open_sells=plain_text(line.sells),
+        worst_long=plain_text(max(ZERO, line.worst_long)),
+        worst_short=plain_text(max(ZERO, line.worst_short)),
+        value=plain_text(line.net),
+        profit=plain_text(line.profit),
+        reference=plain_text(touch.bought) if touch is not None else None,
     )

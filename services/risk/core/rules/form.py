@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.risk.core.findings import Findings, text
+from services.risk.core.findings import Findings
+from shared.contract.base import plain_text
 from shared.contract.judgement import phrase
 from shared.contract.market import Instrument
 from shared.contract.sessions import Sessions
@@ -35,9 +36,9 @@ class Form:
         self.sessions = sessions
         self.listed = phrase("R02", "RISK_UNKNOWN_SYMBOL", symbol, "listed", symbol)
         self.is_open = phrase("R02", "RISK_SESSION_CLOSED", "open", "open", instrument.calendar)
-        tick, lot = text(instrument.price_tick), text(instrument.lot)
+        tick, lot = plain_text(instrument.price_tick), plain_text(instrument.lot)
         self.tick = Said("R04", "RISK_PRICE_TICK", f"a multiple of {tick}", symbol)
         self.lot = Said("R04", "RISK_LOT", f"a multiple of {lot}", symbol)
-        bounds = f"within {text(instrument.quantity_min)} to {text(instrument.quantity_max)}"
+        bounds = f"within {plain_text(instrument.quantity_min)} to {plain_text(instrument.quantity_max)}"
         self.range = Said("R04", "RISK_QUANTITY_RANGE", bounds, symbol)
-        self.least = Said("R04", "RISK_NOTIONAL_MIN", f"at least {text(instrument.notional_min)}", symbol)
+        self.least = Said("R04", "RISK_NOTIONAL_MIN", f"at least {plain_text(instrument.notional_min)}", symbol)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from services.risk.core.findings import text
 from services.risk.core.rules.case import Case
 from services.risk.core.rules.form import Form, Said
-from shared.contract.base import rfc3339
+from shared.contract.base import plain_text, rfc3339
 
 QUOTIENT_MAX = Decimal("1e27")
 FINITE = Said("R01", "RISK_BAD_NUMBER", "finite and > 0", "quantity")
@@ -25,7 +24,7 @@ def numbers(case: Case) -> bool:
         if number is not None and not (number.is_finite() and number > 0):
             reason = f"{name} must be a positive, finite number"
             return findings.fail("R01", "RISK_BAD_NUMBER", str(number), "finite and > 0", name, reason)
-    FINITE.note(findings, True, text(check.quantity), "quantity")
+    FINITE.note(findings, True, plain_text(check.quantity), "quantity")
     return True
 
 
@@ -42,16 +41,16 @@ def form(case: Case) -> None:
     instrument = listed.instrument
     tick, quantity = instrument.price_tick, check.quantity
     if check.price is not None:
-        listed.tick.note(findings, _multiple(check.price, tick), text(check.price), "price")
+        listed.tick.note(findings, _multiple(check.price, tick), plain_text(check.price), "price")
     if check.stop_price is not None and check.order_type != "TRAILING_STOP":
-        listed.tick.note(findings, _multiple(check.stop_price, tick), text(check.stop_price), "stop_price")
-    words = text(quantity)
+        listed.tick.note(findings, _multiple(check.stop_price, tick), plain_text(check.stop_price), "stop_price")
+    words = plain_text(quantity)
     listed.lot.note(findings, _multiple(quantity, instrument.lot), words, "quantity")
     fits = instrument.quantity_min <= quantity <= instrument.quantity_max
     listed.range.note(findings, fits, words, "quantity")
     if case.price is not None:
         notional = quantity * case.price * instrument.multiplier
-        listed.least.note(findings, notional >= instrument.notional_min, text(notional), "notional")
+        listed.least.note(findings, notional >= instrument.notional_min, plain_text(notional), "notional")
 
 
 def _session(case: Case, listed: Form) -> None:

@@ -30,11 +30,12 @@ from __future__ import annotations
 
 from services.risk.core.controls import Controls
 from services.risk.core.exposure.book import Line
-from services.risk.core.findings import Findings, text
+from services.risk.core.findings import Findings
 from services.risk.core.limits.allowance import Allowance, Level
 from services.risk.core.rules import hygiene, money, prices, sizes
 from services.risk.core.rules.case import Case
 from services.risk.core.switches.gates import Gates
+from shared.contract.base import plain_text
 from shared.contract.judgement import Judgement
 from shared.contract.risk import RiskCheck, TradingState
 
@@ -80,14 +81,14 @@ def _reducing(case: Case, controls: Controls) -> None:
     """R18: while REDUCING, and of a reduce_only order, only what shrinks the position passes, never through zero."""
     check, findings = case.check, case.findings
     for scope, line in _reduced(case, controls.gates):
-        room = text(line.room(check.side))
+        room = plain_text(line.room(check.side))
         reason = f"{_named(scope)} is REDUCING and may {check.side} at most {room} {check.symbol}"
         ok = case.shrinks(line)
-        findings.note("R18", STATE, ok=ok, value=text(case.leaves), limit=room, scope=scope, reason=reason)
+        findings.note("R18", STATE, ok=ok, value=plain_text(case.leaves), limit=room, scope=scope, reason=reason)
     if check.reduce_only:
-        room, scope = text(case.line.room(check.side)), f"account.{check.account}"
+        room, scope = plain_text(case.line.room(check.side)), f"account.{check.account}"
         reason = f"reduce_only: {check.account} may {check.side} at most {room} {check.symbol} to reduce what it holds"
-        value, ok = text(case.leaves), case.reduces
+        value, ok = plain_text(case.leaves), case.reduces
         findings.note("R18", "RISK_REDUCE_ONLY", ok=ok, value=value, limit=room, scope=scope, reason=reason)
 
 

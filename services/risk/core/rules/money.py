@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from services.risk.core.exposure.book import Line
-from services.risk.core.findings import OVER, text
+from services.risk.core.findings import OVER
 from services.risk.core.rules.case import Case
+from shared.contract.base import plain_text
 from shared.contract.judgement import phrase
 
 ZERO = Decimal(0)
@@ -37,12 +38,12 @@ def buying_power(case: Case) -> None:
     scope = check.account
     if needed > 0 and needed > free:
         findings.used = OVER
-        reason = f"needs {text(needed)}, but only {text(free)} of account {scope} is free"
-        findings.fail("R11", CODE, text(needed), text(free), scope, reason)
+        reason = f"needs {plain_text(needed)}, but only {plain_text(free)} of account {scope} is free"
+        findings.fail("R11", CODE, plain_text(needed), plain_text(free), scope, reason)
         return
     if needed > 0 and (free - needed) * 2 < cash:
         findings.used = max(findings.used, 1 - float((free - needed) / cash))
-    findings.say(phrase("R11", CODE, None, None, scope), text(needed), text(free))
+    findings.say(phrase("R11", CODE, None, None, scope), plain_text(needed), plain_text(free))
 
 
 def _unpriced(case: Case) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from services.risk.core.findings import Most, share, text
+from services.risk.core.findings import Most, share
 from services.risk.core.rules.case import Case
+from shared.contract.base import plain_text
 from shared.contract.judgement import phrase
 from shared.contract.market import Quote
 
@@ -19,7 +20,7 @@ def reference(case: Case) -> None:
     standing, findings, settings = case.reference, case.findings, case.settings
     quote = standing.quote
     trouble = standing.trouble or ("NO_QUOTE" if case.price is None else "")
-    scope, limit = standing.scope or case.check.symbol, text(settings.reference_age_max_s)
+    scope, limit = standing.scope or case.check.symbol, plain_text(settings.reference_age_max_s)
     if not trouble:
         age = f"{standing.age_ns / 1e9:.3f}"
         findings.say(phrase("R05", "RISK_STALE_REFERENCE", None, limit, scope), age)
@@ -40,9 +41,9 @@ def _divergence(case: Case, apart: Decimal) -> None:
         "RISK_REFERENCE_DIVERGES",
         ok=apart <= most,
         value=f"{apart:.6f}",
-        limit=text(most),
+        limit=plain_text(most),
         scope=symbol,
-        reason=f"the venues that quote {symbol} are {apart:.6f} apart, more than {text(most)}",
+        reason=f"the venues that quote {symbol} are {apart:.6f} apart, more than {plain_text(most)}",
     )
 
 
@@ -86,8 +87,8 @@ def post_only(case: Case) -> None:
     far, _ = _touches(quote, check.side)
     if far is None:
         return
-    value, limit = text(check.price), f"short of {text(far)}"
-    reason = f"a post_only order at {value} would trade at once with {text(far)}"
+    value, limit = plain_text(check.price), f"short of {plain_text(far)}"
+    reason = f"a post_only order at {value} would trade at once with {plain_text(far)}"
     ok = check.price < far if check.side == "BUY" else check.price > far
     findings.note("R06", "RISK_POST_ONLY", ok=ok, value=value, limit=limit, scope=check.symbol, reason=reason)
 
@@ -107,9 +108,9 @@ def self_trade(case: Case) -> None:
     if not meets:
         findings.phrases.append(case.allowance.no_crossing)
         return
-    value = text(check.price) if check.price is not None else "market"
-    reason = f"it would trade with the account's own order {order_id} at {text(price)}; cancel that first"
-    findings.fail("R16", "RISK_SELF_TRADE", value, text(price), check.account, reason)
+    value = plain_text(check.price) if check.price is not None else "market"
+    reason = f"it would trade with the account's own order {order_id} at {plain_text(price)}; cancel that first"
+    findings.fail("R16", "RISK_SELF_TRADE", value, plain_text(price), check.account, reason)
 
 
 def _reach(case: Case) -> Decimal | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.risk.core.findings import text
 from services.risk.core.switches.alerts import Alerts, Change, person
 from shared.contract import keys
-from shared.contract.base import Message, Nanos
+from shared.contract.base import Message, Nanos, plain_text
 from shared.contract.errors import NotFound
 from shared.contract.orders import Order
 from shared.contract.risk import Release, RiskCheck
@@ -130,6 +129,6 @@ def intent(wanted: RiskCheck | Order) -> str:
     expire_ns = wanted.expire_ns or 0
     terms = (wanted.symbol, wanted.side, wanted.order_type, wanted.time_in_force, wanted.venue, wanted.strategy or "-")
     numbers = (wanted.quantity, wanted.price, wanted.stop_price)
-    written = ("-" if number is None else text(number) for number in numbers)
+    written = ("-" if number is None else plain_text(number) for number in numbers)
     flags = (wanted.trail or "-", str(expire_ns), str(wanted.reduce_only), str(wanted.post_only))
     return " ".join((*terms, *written, *flags))
