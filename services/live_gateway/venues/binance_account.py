@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from services.live_gateway.venues.binance_proof import BAD_SYMBOL, NO_SUCH_ORDER, OutcomeUnknown, VenueRefused
+from services.live_gateway.venues.binance_proof import (
+    BAD_SYMBOL,
+    NO_SUCH_ORDER,
+    NotLetIn,
+    OutcomeUnknown,
+    VenueRefused,
+)
 from services.live_gateway.venues.binance_rest import BinanceRest
 from services.live_gateway.venues.binance_words import MS, Traded, told_by_fills, word_of_order
 from shared.contract.dealing import VenueTrade, VenueWord
@@ -16,11 +23,22 @@ from shared.contract.orders import VenueFill
 from shared.domain.lifecycle import OPEN
 from shared.kit import Clock
 
+T = TypeVar("T")
+
 PAGE = 1000
+PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 RATE_AGE_MAX_NS = 60_000_000_000
 
 SENDERS_MAX = 20_000
 """Of so many orders it is remembered under which client id they were sent; the venue can be asked for the others."""
+
+
+How = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+async def once(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """A question is asked once; who wants the answer may come again."""
+    return await ask()
 
 
 class BinanceAccount:
@@ -120,10 +138,10 @@ class BinanceAccount:
         for traded in (traded for some in listed.values() for traded in some):
             fills.setdefault(traded.venue_order_id, []).append(await self.fill(traded))
             symbol_of[traded.venue_order_id] = traded.symbol
-        states = {word.venue_order_id: word for word in await self.open_orders()}
+        states = {word.venue_order_id: word for word in await self._insist(self.open_orders)}
         for number in symbol_of.keys() - states.keys():
             try:
-                states[number] = await self.order(symbol=symbol_of[number], orderId=number)
+                states[number] = await self._insist(partial(self.order, symbol=symbol_of[number], orderId=number))
             except VenueRefused as refused:
                 if refused.code != NO_SUCH_ORDER:
                     raise
@@ -131,16 +149,31 @@ class BinanceAccount:
         self._next_trade |= {symbol: some[-1].number + 1 for symbol, some in listed.items() if some}
         return [word for number, state in states.items() for word in told_by_fills(state, fills.get(number, []))]
 
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a question, asked again a few times when none comes: to ask changes nothing.
+
+        To catch up takes many questions. Where every third goes wrong, all of them together would never go right.
+        """
+        for pause_s in PAUSES_S:
+            try:
+                return await ask()
+            except OutcomeUnknown:
+                await self._clock.sleep(pause_s)
+            except NotLetIn as crowded:
+                await self._clock.sleep(min(crowded.retry_after_s, PAUSES_S[-1]))
+        return await ask()
+
     def _since(self, symbol: str) -> AsyncIterator[Traded]:
         if number := self._next_trade[symbol]:
-            return self._listed(symbol, fromId=number)
-        return self._listed(symbol, startTime=self._began_ms)
+            return self._listed(symbol, self._insist, fromId=number)
+        return self._listed(symbol, self._insist, startTime=self._began_ms)
 
-    async def _listed(self, symbol: str, **words: Any) -> AsyncIterator[Traded]:
+    async def _listed(self, symbol: str, how: How = once, **words: Any) -> AsyncIterator[Traded]:
         """Trades of a symbol in their order, page by page; none where the venue does not list it."""
         while True:
             try:
-                page = await self._rest.send("GET", "myTrades", symbol=symbol, limit=PAGE, **words)
+                asking = partial(self._rest.send, "GET", "myTrades", symbol=symbol, limit=PAGE, **words)
+                page = await how(asking)
             except VenueRefused as refused:
                 if refused.code == BAD_SYMBOL:
                     return

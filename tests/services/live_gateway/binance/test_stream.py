@@ -110,6 +110,17 @@ async def test_what_was_missed_is_said_although_the_first_attempts_fail(dealing:
     assert told_everything(dealing)
 
 
+async def test_catching_up_does_not_begin_anew_with_each_question_that_goes_wrong(dealing: Dealing) -> None:
+    await dealing.venue.submit(leg("1"))
+    dealing.market.fault("GET /api/v3/openOrders", "error_before", count=3)
+    dealing.market.fault("GET /api/v3/myTrades", "error_before", count=2)
+    await dealing.market.streams.cut()
+    dealing.market.market("BTCUSDT", "SELL", "1", "60000")
+    await until(lambda: dealing.said()[-1:] == ["FILLED"])
+    assert dealing.market.streams.joined == 2
+    assert told_everything(dealing)
+
+
 async def test_a_venue_that_forgot_our_orders_is_listened_to_all_the_same(dealing: Dealing) -> None:
     await dealing.venue.submit(leg("1"))
     dealing.market.engine.orders.clear()
