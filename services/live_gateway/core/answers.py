@@ -135,6 +135,8 @@ def note(work: Work, number: int, word: VenueWord, now_ns: int) -> None:
     if word.fill is not None:
         work.fill(number, word.fill, now_ns)
     if number != work.deal.number:
+        # A late fill of the leg before may leave nothing for the one that stands now.
+        work.stray |= work.is_over and not work.unsent and work.leg_filled < work.deal.quantity
         return
     missing = word.cumulative_quantity > work.leg_filled
     if missing:

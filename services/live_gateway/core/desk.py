@@ -10,7 +10,7 @@ some time apart that there is no such order.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 
@@ -128,10 +128,12 @@ class Desk:
             self.ask_about(order_id, now_ns) if work.order.report.status is OrderStatus.PENDING_UNKNOWN else Decision()
         )
 
-    def stop(self, killed: Callable[[RouteOrder], str], now_ns: int) -> list[Decision]:
-        """Cancel every order in a killed scope."""
-        whose = [(order.order_id, why) for order in self.orders() if (why := killed(order.order))]
-        return [self.end(order_id, why, now_ns) for order_id, why in whose]
+    def stop(self, killed: Callable[[RouteOrder], str], now_ns: int) -> Iterator[Decision]:
+        """Cancel every order in a killed scope. Each is decided when it is asked for, to be written down at once: what
+        is decided meanwhile must not be written down before it."""
+        for order_id, why in [(order.order_id, why) for order in self.orders() if (why := killed(order.order))]:
+            if order_id in self._works:
+                yield self.end(order_id, why, now_ns)
 
     def replace(self, wanted: ReplaceOrder, now_ns: int, *, in_place: bool, why: str) -> Decision:
         """New terms, answered once for each number; `why` they are refused already, or nothing."""
@@ -188,10 +190,11 @@ class Desk:
         work.stray |= listed and work.is_over and number == work.deal.number
         return self._decide(work, now_ns)
 
-    def due(self, now_ns: int) -> list[Decision]:
-        """What has waited long enough."""
-        late = [order_id for order_id, at_ns in self._due.items() if at_ns <= now_ns]
-        return [self._go_on(order_id, now_ns) for order_id in late]
+    def due(self, now_ns: int) -> Iterator[Decision]:
+        """What has waited long enough, each decided when it is asked for."""
+        for order_id in [order_id for order_id, at_ns in self._due.items() if at_ns <= now_ns]:
+            if order_id in self._works:
+                yield self._go_on(order_id, now_ns)
 
     # How.
 

@@ -46,7 +46,7 @@ class Desk(Protocol):
     def heard(
         self, order_id: str, number: int, word: VenueWord, now_ns: int, *, listed: bool = False
     ) -> Decision | None: ...
-    def due(self, now_ns: int) -> Sequence[Decision]: ...
+    def due(self, now_ns: int) -> Iterable[Decision]: ...
 
 
 class Gates(Protocol):
@@ -150,7 +150,8 @@ class Dealer:
             self._parted_ns[venue.name] = since_ns
             self._meter.count("disconnect_cancels", venue=venue.name)
             for order in self._desk.orders(venue.name):
-                await self.carry_out(self._desk.end(order.order_id, "the venue's reports stay away", now_ns))
+                if self._desk.leg(order.order_id) is not None:  # it may be over by the time that its turn comes
+                    await self.carry_out(self._desk.end(order.order_id, "the venue's reports stay away", now_ns))
 
     def unfit(self, route: RouteOrder) -> str:
         """Why a venue cannot work an order, or nothing."""

@@ -18,6 +18,7 @@ from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, D, quote, 
 from tests.services.live_gateway.room import ENABLED, Room
 
 ORDER = "default-0123456789abcdef0123"
+SECOND = f"{ORDER[:-1]}b"
 CANCEL = CancelOrder(account="default", order_id=ORDER, venue="binance")
 LATER_S = 7
 """Longer than two absences must lie apart."""
@@ -438,6 +439,30 @@ async def test_a_fill_that_crosses_the_replacement_makes_the_new_leg_smaller(roo
     await room.after(1)
 
     assert room.venue.legs[client_id(ORDER, 1)].quantity == 2
+
+
+async def test_a_late_fill_of_the_leg_before_that_leaves_nothing_takes_back_the_leg_that_stands(room: Room) -> None:
+    await sent(room)
+    await room.hear(subjects.ORDER_REPLACE, terms(quantity="5"))
+    await room.settled()
+    assert room.venue.legs[client_id(ORDER, 1)].status == "WORKING"
+
+    room.venue.fill("5", client_id=client_id(ORDER, 0))
+
+    assert (await room.statuses())[-1] == "FILLED"
+    assert room.venue.legs[client_id(ORDER, 1)].status == "CANCELED"
+
+
+async def test_orders_are_stopped_one_by_one_as_they_stand_by_then(room: Room) -> None:
+    await sent(room)
+    await sent(room, order_id=SECOND)
+    stopping = room.gateway._desk.stop(lambda route: "enough", NOW_NS)
+    assert next(stopping).state is not None
+
+    room.venue.fill("5", client_id=client_id(SECOND, 0))
+    await room.settled()
+
+    assert list(stopping) == [], "an older state is not written down after a newer one"
 
 
 async def test_an_order_that_fills_before_it_can_be_replaced_says_so(room: Room) -> None:
