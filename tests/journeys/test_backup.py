@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from redis import Redis
 from shared.contract.roster import VALKEY_PORT
 from tests.chaos.evidence import Asked, Sweep
 from tests.chaos.scene import Scene
-from tests.chaos.stage import Stage
+from tests.chaos.stages import plain
 from tests.journeys.rig import CHECKOUT, Suite
 from tests.servers import valkey_server, wait_until
 
@@ -34,16 +34,6 @@ TABLES = (
     *("order", "events", "verdict", "fill", "position", "account", "entries", "reservation", "client", "group"),
     *("strategy_position", "paper", "kill", "limits", "limits_history", "shape"),
 )
-
-
-@asynccontextmanager
-async def staged(var: Path) -> AsyncIterator[Stage]:
-    stage = Stage(var)
-    try:
-        await stage.up()
-        yield stage
-    finally:
-        await stage.down()
 
 
 async def run(suite: Suite, *arguments: str) -> Any:
@@ -184,7 +174,7 @@ async def agree(suite: Suite, accounts: Iterable[str]) -> None:
 
 async def test_what_is_restored_is_what_was_saved_under_load_and_at_rest(tmp_path: Path) -> None:
     busy, quiet = tmp_path / "busy", tmp_path / "quiet"
-    async with staged(tmp_path / "var") as stage:
+    async with plain(tmp_path / "var") as stage:
         suite, scene = stage.suite, Scene(stage, "backup", LOAD, "2026", Random(2026))
         config = suite.environment["TRADE2026_CONFIG"]
         async with scene.load(hands=4) as client:
@@ -214,7 +204,7 @@ async def at_rest(var: Path, saved: Path, config: str, kept: dict[str, Any], sho
     await run(Suite(var, {"TRADE2026_CONFIG": config}), "restore", str(saved))
     there = await asyncio.to_thread(restored_keys, var)
     assert {key: there.get(key) for key in kept} == kept
-    async with staged(var) as stage:
+    async with plain(var) as stage:
         suite = stage.suite
         assert picture(suite) == shown
         words: dict[str, Any] = {"account": DESK, "symbol": "BTCUSDT", "side": "BUY"}
@@ -229,7 +219,7 @@ async def at_rest(var: Path, saved: Path, config: str, kept: dict[str, Any], sho
 async def under_load(var: Path, saved: Path, config: str, asked: list[Asked], sweeps: list[Sweep]) -> None:
     """Everything acknowledged before is in it, nothing is doubled, and all records agree."""
     await run(Suite(var, {"TRADE2026_CONFIG": config}), "restore", str(saved))
-    async with staged(var) as stage:
+    async with plain(var) as stage:
         scene = Scene(stage, "backup", LOAD, "2027", Random(2027), asked=asked, sweeps=sweeps)
         evidence = await scene.judged(tape=True)
         assert not scene.found, "\n".join(one.told() for one in scene.found)

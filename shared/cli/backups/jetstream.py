@@ -107,7 +107,7 @@ class JetStream:
 
     async def copy(self, stream: str, target: JetStream) -> None:
         """A stream with its hearers, chunk by chunk, to a server that has none of that name."""
-        chunks: asyncio.Queue[Any] = asyncio.Queue()
+        chunks: asyncio.Queue[Any] = asyncio.Queue()  # bounded by the server, which waits for each to be acknowledged
         inbox = self._line.new_inbox()
         subscription = await self._line.subscribe(inbox, cb=chunks.put)
         told = await self.ask(f"STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox, "jsck": True})

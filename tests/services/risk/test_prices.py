@@ -77,6 +77,8 @@ def test_an_order_until_a_stated_time_needs_one_that_lies_ahead(desk: Desk) -> N
     assert desk.judge(time_in_force="GTD", expire_ns=NOW_NS + 1).approved
     assert failed(desk, time_in_force="GTD", expire_ns=NOW_NS).code == "RISK_EXPIRED"
     assert failed(desk, time_in_force="GTD").code == "RISK_EXPIRED"
+    day = desk.judge(time_in_force="DAY", expire_ns=NOW_NS)
+    assert (day.code, day.reason) == ("RISK_EXPIRED", "the day it is for is over; send it again")
 
 
 def test_venues_that_contradict_each_other_are_both_disbelieved() -> None:

@@ -72,8 +72,12 @@ def _session(case: Case, listed: Form) -> None:
             value=str(expire_ns),
             limit=f"after {case.now_ns}",
             scope="expire_at",
-            reason="expire_at lies in the past" if expire_ns else "time_in_force GTD needs expire_at",
+            reason=_over(check.time_in_force) if expire_ns else "time_in_force GTD needs expire_at",
         )
+
+
+def _over(time_in_force: str) -> str:
+    return "expire_at lies in the past" if time_in_force == "GTD" else "the day it is for is over; send it again"
 
 
 def _multiple(value: Decimal, step: Decimal) -> bool:
