@@ -17,10 +17,7 @@ from services.live_gateway.core.paper import PaperVenue
 from services.live_gateway.core.recall import Recall
 from services.live_gateway.core.views import Views
 from services.live_gateway.settings import Settings
-from services.live_gateway.store.orders import OrderStore
-from services.live_gateway.store.switchboard import Switchboard
-from services.live_gateway.store.switches import SwitchStore
-from services.live_gateway.store.tools import Tools
+from services.live_gateway.store import KEEPS, READS, OrderStore, Switchboard, SwitchStore, Tools
 from services.live_gateway.venues import open_venues
 from services.live_gateway.venues.dealer import Dealer
 from services.live_gateway.venues.errands import Errands
@@ -36,17 +33,17 @@ def wire(kit: Kit, settings: Settings) -> Service:
     board, dealer, floor, views = gateway.board, gateway.dealer, gateway.floor, gateway.views
     return Service(
         hears=(
+            watch(subjects.RISK_KILL, board.hear),
+            on(subjects.RISK_KILL, board.hear, lane="scope", first=True),
             on(subjects.ORDER_NEW, gateway.new, lane="order_id"),
             on(subjects.ORDER_CANCEL, gateway.cancel, lane="order_id"),
             on(subjects.ORDER_REPLACE, gateway.replace, lane="order_id"),
-            watch(subjects.RISK_KILL, board.hear),
-            on(subjects.RISK_KILL, board.hear, lane="scope"),
-            watch(subjects.QUOTE, floor.quote),
-            watch(subjects.TICK, floor.tick),
-            watch(subjects.FRAME, floor.frame),
+            *(watch(subjects.QUOTE, floor.quote), watch(subjects.TICK, floor.tick), watch(subjects.FRAME, floor.frame)),
             answer(subjects.VENUE_STATEMENT, views.statement),
         ),
         says=(subjects.ORDER_REPORT, subjects.RISK_KILL, subjects.ALERT),
+        keeps=KEEPS,
+        reads=READS,
         serves=(
             get("/venues", views.venues),
             get("/orders/{order_id}", views.show),
@@ -60,6 +57,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
             each(1, floor.keep_queues),
             each(1, gateway.stop),
             each(settings.kill_poll_s, board.tell),
+            each(settings.kill_poll_s, board.look_up),
             each(1, dealer.guard),
             each(settings.reconcile_every_s, dealer.reconcile),
         ),

@@ -15,49 +15,50 @@ from services.oms.core.clerk import Clerk
 from services.oms.core.desk import Desk
 from services.oms.core.holdings import Terms
 from services.oms.core.intake import Intake
+from services.oms.core.owner import account_in
 from services.oms.core.reconciling.reconciler import Reconciler
 from services.oms.core.why import explain
 from services.oms.settings import Settings
-from services.oms.store.accounts import Accounts
-from services.oms.store.archive import Archive
-from services.oms.store.orders import OrderStore, subject_of
-from services.oms.store.reconciliation import ReconciliationStore, VenueLine
-from services.oms.store.routes import views
+from services.oms.store import KEEPS, READS, Accounts, Archive, OrderStore, ReconciliationStore, VenueLine
+from services.oms.store.orders import subject_of
+from services.oms.store.routes import attended, views
 from shared.contract import subjects
 from shared.contract.groups import SubmitBracket, SubmitPair
 from shared.contract.orders import Order, ReplaceRequest, Report, SubmitOrder
 from shared.contract.risk import RiskCheck, Verdict
-from shared.kit import IdempotencyKey, Kit, Reply, Service, delete, each, known_instrument, on, patch, post, watch
+from shared.kit import IdempotencyKey, Kit, Reply, Service, each, known_instrument, on, owned, patch, post, watch
 from shared.kit.frames import decode_frame
 
 
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the desk, and everything the desk can say."""
     oms = OrderDesk(kit, settings)
-    clerk, market = oms.clerk, (watch(subjects.QUOTE, oms.clerk.quote),)
-    if settings.stop_trigger == "TRADE":
-        market = (watch(subjects.TICK, clerk.tick), watch(subjects.FRAME, clerk.frame))
+    clerk = oms.clerk
+    trades = (watch(subjects.TICK, clerk.tick), watch(subjects.FRAME, clerk.frame))
     return Service(
         hears=(
-            on(subjects.ORDER_REPORT, oms.report, lane="order_id"),
+            on(subjects.ORDER_REPORT, oms.report, lane="order_id", owned=True),
             on(subjects.RISK_KILL, clerk.kill, lane="scope"),
-            on(subjects.RISK_RELEASE, oms.approvals.release, lane="order_id"),
-            *market,
+            on(subjects.RISK_RELEASE, oms.approvals.release, lane="order_id", owned=True),
+            *(trades if settings.stop_trigger == "TRADE" else (watch(subjects.QUOTE, clerk.quote),)),
         ),
         says=(
             *(subjects.ORDER_NEW, subjects.ORDER_CANCEL, subjects.ORDER_REPLACE, subjects.ORDER_REPORT),
             *(subjects.ORDER_EVENT, subjects.FILL, subjects.POSITION, subjects.ALERT),
         ),
         asks=(subjects.RISK_CHECK, subjects.VENUE_STATEMENT),
+        keeps=KEEPS,
+        reads=READS,
         serves=(
-            post("/orders", oms.submit, hot=True),
-            post("/orders/bracket", oms.bracket),
-            post("/orders/oco", oms.pair),
-            post("/orders/cancel-all", clerk.cancel_all),
-            patch("/orders/{order_id}", oms.replace),
-            delete("/orders/{order_id}", clerk.cancel),
-            post("/orders/{order_id}/cancel", clerk.cancel),
-            *views(oms.archive, oms.accounts, oms.feed.read, oms.reconciler),
+            *owned(
+                account_in,
+                post("/orders", oms.submit, hot=True),
+                post("/orders/bracket", oms.bracket),
+                post("/orders/oco", oms.pair),
+                patch("/orders/{order_id}", oms.replace),
+                *attended(clerk.cancel, clerk.cancel_all, oms.feed.read, oms.reconciler),
+            ),
+            *views(oms.archive, oms.accounts),
         ),
         every=(
             each(settings.ask_again_every_s, oms.ask_again),
@@ -74,18 +75,19 @@ def wire(kit: Kit, settings: Settings) -> Service:
 class OrderDesk:
     def __init__(self, kit: Kit, settings: Settings) -> None:
         self._kit, self._settings = kit, settings
-        self._store = OrderStore(kit.valkey, kit.journal)
+        store = self._store = OrderStore(kit.valkey, kit.journal, kit.shard.owns)
         listed, named, now_ns = kit.instruments, kit.config("accounts"), kit.clock.now_ns
-        self._desk = Desk(Book(Terms(listed, kit.rates.rate, named, settings.opening_cash), settings.release_wait_s))
+        terms = Terms(listed, kit.rates.rate, named, settings.opening_cash)
+        self._desk = Desk(Book(terms, settings.release_wait_s, kit.shard.turn))
         self._intake = Intake(self._desk, partial(known_instrument, listed), kit.sessions, now_ns, kit.new_id)
-        store = self._store
         self.clerk = Clerk(self._desk, self._keep, store.flushed, store.together, now_ns, decode_frame)
         self.approvals = Approvals(self._desk, self._ask, self._keep, store, self.clerk.landed, now_ns)
         self.archive = Archive(self._store, kit.valkey, explain)
         values = Appraiser(listed, kit.rates.rate, self._desk.price_of)
         self.accounts = Accounts(self._store, kit.valkey, values, opens(named, settings.opening_cash))
         self.feed = AccountFeed(self.accounts.standing)
-        records, line = ReconciliationStore(kit.valkey, kit.journal), VenueLine(kit, settings.statement_timeout_s)
+        records = ReconciliationStore(store, kit.valkey, kit.journal)
+        line = VenueLine(kit, settings.statement_timeout_s)
         self.reconciler = Reconciler(self.clerk, records, line, listed, asyncio.Lock(), settings.reconcile_every_s)
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

@@ -1,17 +1,9 @@
-"""What the front door decides: the system's state from its parts, and which headers pass through."""
+"""What the front door decides: the system's state from its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-PASSED_IN = ("accept", "content-type", "idempotency-key", "authorization")
-PASSED_OUT = ("content-type", "idempotency-replayed", "retry-after", "location")
-
-
-def pick(headers: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """The headers of those names."""
-    return {name: headers[name] for name in names if name in headers}
 
 
 def system(services: Mapping[str, Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -49,16 +49,9 @@ class FrontDoor:
             raise NotFound(f"there is no service {service} behind this door; known: {known}", field="service")
         # The path as it was sent, so that an escaped character stays escaped.
         path = request.scope["raw_path"].decode("latin-1").removeprefix(f"/api/{service}")
-        answer = await self._peers.request(
-            service,
-            request.method,
-            path or "/",
-            query=request.url.query,
-            headers=core.pick(request.headers, core.PASSED_IN),
-            body=await request.body(),
-            timeout_s=self._settings.peer_timeout_s,
-        )
-        headers = core.pick(answer.headers, core.PASSED_OUT)
+        body, timeout_s = await request.body(), self._settings.peer_timeout_s
+        answer = await self._peers.pass_on(service, request, path or "/", body, timeout_s=timeout_s)
+        headers = dict(answer.headers)
         return Reply(answer.body, answer.status, headers, content_type=headers.pop("content-type", "application/json"))
 
     async def follow(self, stream: SocketStream, account: Account) -> None:

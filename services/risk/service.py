@@ -13,7 +13,7 @@ from services.risk.core.market import Market
 from services.risk.core.people.switchboard import Switchboard
 from services.risk.core.people.views import Views
 from services.risk.settings import Settings
-from services.risk.store import Accounts, Shapes, Switches
+from services.risk.store import KEEPS, READS, Accounts, Shapes, Switches
 from shared.contract import keys, subjects
 from shared.contract.errors import Unavailable
 from shared.contract.judgement import Judgement
@@ -39,6 +39,8 @@ def wire(kit: Kit, settings: Settings) -> Service:
             watch(subjects.FEED, risk.market.feed),
         ),
         says=(subjects.RISK_ALERT, subjects.RISK_KILL, subjects.RISK_RELEASE),
+        keeps=KEEPS,
+        reads=READS,
         serves=(
             post("/check", risk.check),
             post("/risk/check", risk.check),

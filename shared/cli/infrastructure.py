@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shared.cli.ports import nats_port, wanted
 from shared.cli.trouble import Trouble
+from shared.cli.users import NATS_USERS, VALKEY_USERS
 from shared.kit.settings import Suite
 
 NATS_CONFIG = """\
@@ -23,6 +24,7 @@ port: {port}
 http: "127.0.0.1:{monitor}"
 logtime_utc: true
 max_payload: 8MB
+include {users}
 jetstream {{
   store_dir: {store}
   max_memory_store: 64MB
@@ -50,6 +52,7 @@ auto-aof-rewrite-min-size 256mb
 rdbcompression no
 maxmemory-policy noeviction
 log-timestamp-format iso8601
+aclfile {users}
 """
 
 
@@ -82,9 +85,9 @@ def nats_command(suite: Suite) -> list[str]:
     store = suite.var / "nats"
     store.mkdir(parents=True, exist_ok=True)
     config = suite.var / "run" / "nats.conf"
-    config.write_text(
-        NATS_CONFIG.format(port=nats_port(suite), monitor=suite.nats_monitor_port, store=json.dumps(str(store)))
-    )
+    # Words in quotes may hold blanks; what is included is looked for from here.
+    words = {"store": json.dumps(str(store)), "users": f"../{suite.users.name}/{NATS_USERS}"}
+    config.write_text(NATS_CONFIG.format(port=nats_port(suite), monitor=suite.nats_monitor_port, **words))
     return [str(nats_binary()), "--config", str(config)]
 
 
@@ -93,7 +96,8 @@ def valkey_command(suite: Suite) -> list[str]:
     folder = suite.var / "valkey"
     folder.mkdir(parents=True, exist_ok=True)
     config = suite.var / "run" / "valkey.conf"
-    config.write_text(VALKEY_CONFIG.format(port=wanted(suite)["valkey"], folder=json.dumps(str(folder))))
+    words = {"folder": json.dumps(str(folder)), "users": json.dumps(str(suite.users / VALKEY_USERS))}
+    config.write_text(VALKEY_CONFIG.format(port=wanted(suite)["valkey"], **words))
     return [str(valkey_binary()), str(config)]
 
 

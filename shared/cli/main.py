@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -97,6 +98,24 @@ def doctor(as_json: Json = False) -> int:
 
 
 @verb(app)
+def secrets(
+    folder: Annotated[Path | None, typer.Argument(help="Where; the folder of secrets when left out.")] = None,
+    copies: Annotated[int, typer.Option(min=1, max=64, help="Of a service that shares its work, at most.")] = 4,
+) -> None:
+    """Make a password for everybody who speaks to NATS and Valkey, and write down what each may do there.
+
+    Passwords that are there stay, so that the rules can be renewed when a service may do more or less than before.
+    """
+    from shared.cli import users
+    from shared.cli.preload import prepared
+    from shared.cli.trouble import suite
+
+    where = (folder or suite().secrets).absolute()
+    users.write_rules(where, {name: life.tables for name, life in prepared(suite()).items()}, copies)
+    sys.stdout.write(f"{where}: passwords, {users.NATS_USERS} and {users.VALKEY_USERS}; now restart NATS and Valkey\n")
+
+
+@verb(app)
 def chaos(
     profile: Annotated[str, typer.Option(help="How many loops: pr (minutes), nightly, release (hours).")] = "pr",
     seed: Annotated[int | None, typer.Option(help="Everything follows from it; drawn when left out.")] = None,
@@ -116,10 +135,11 @@ def version(as_json: Json = False) -> None:
     import platform
 
     from shared.cli import show
+    from shared.cli.checkout import commit_of
     from shared.cli.trouble import suite
     from shared.kit.life import VERSION
 
-    words = {"version": VERSION, "git": suite().git, "python": platform.python_version()}
+    words = {"version": VERSION, "git": commit_of(suite().git), "python": platform.python_version()}
     show.out(words, f"trade2026 {VERSION}+{words['git']} on Python {words['python']}", as_json=as_json)
 
 

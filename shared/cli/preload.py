@@ -7,12 +7,16 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from shared.cli.launch import execute
 from shared.cli.trouble import Trouble
 from shared.contract.roster import ROSTER
 from shared.kit.settings import SettingsError, Suite
+
+if TYPE_CHECKING:
+    from shared.kit.life import Life
+    from shared.kit.service import Service
 
 FORKS = sys.platform != "darwin"
 """macOS's own libraries do not survive a fork; there every service starts from nothing."""
@@ -30,14 +34,24 @@ LATE = ("anyio._backends._asyncio", "anyio.streams.tls", "encodings.idna")
 """What httpx would import with its first request, in each process anew."""
 
 
-_prepared: dict[str, Any] = {}
+_prepared: dict[str, Life] = {}
 """The life of each service, made here to be lived in a process of its own, again after each time that one died."""
 
 
-def preload(suite: Suite) -> None:
-    """Import the kit and every service. No thread may be running afterwards: threads do not survive a fork."""
-    if not FORKS:
-        return
+def preload(suite: Suite) -> dict[str, Service]:
+    """Import the kit and every service; their tables. No thread may be running afterwards: none survives a fork."""
+    lives = prepared(suite)
+    if FORKS:
+        _prepared.update(lives)
+        # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
+        importlib.import_module("shared.domain.bars").warm()
+        gc.collect()
+        gc.freeze()  # the collector never touches these objects again, so their pages stay shared
+    return {name: life.tables for name, life in lives.items()}
+
+
+def prepared(suite: Suite) -> dict[str, Life]:
+    """A life of every service, none of which has begun."""
     os.environ.update(THREADLESS)
     parts = [f"services.{entry.package}.{part}" for entry in ROSTER for part in ("settings", "service")]
     for name in ("shared.kit.run", *parts, *LATE):
@@ -46,13 +60,9 @@ def preload(suite: Suite) -> None:
         except ImportError as error:
             raise Trouble(f"{name} cannot be imported: {error}; `trade2026 doctor` says what is missing") from error
     try:
-        _prepared.update(importlib.import_module("shared.kit.run").prepare(suite))
+        return importlib.import_module("shared.kit.run").prepare(suite)
     except SettingsError as error:
         raise Trouble(f"cannot start: {error}") from None
-    # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
-    importlib.import_module("shared.domain.bars").warm()
-    gc.collect()
-    gc.freeze()  # the collector never touches these objects again, so their pages stay shared
 
 
 def service_life(name: str) -> Callable[[int], int]:

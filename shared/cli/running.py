@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.cli import logs, state
 from shared.cli.announce import READY, Announce, Pipe, Terminal
+from shared.cli.checkout import commit_of
 from shared.cli.launch import redirect
 from shared.cli.supervisor import Supervisor
 from shared.cli.trouble import Trouble
@@ -29,8 +30,9 @@ def up(suite: Suite, *, detach: bool) -> int:
 
 
 def _supervise(suite: Suite, announce: Announce, held: int) -> int:
+    suite = suite.model_copy(update={"git": commit_of(suite.git)})
     # The services read these again, in their own processes and wherever they stand.
-    os.environ["TRADE2026_VAR"] = str(suite.var)
+    os.environ["TRADE2026_VAR"], os.environ["TRADE2026_GIT"] = str(suite.var), suite.git
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

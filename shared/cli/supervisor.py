@@ -18,7 +18,7 @@ from types import FrameType
 
 import psutil
 
-from shared.cli import infrastructure, logs, ports, state
+from shared.cli import infrastructure, logs, ports, state, users
 from shared.cli.announce import Announce
 from shared.cli.kept import Kept
 from shared.cli.launch import HANDLED, Birth, launch
@@ -68,8 +68,8 @@ class Supervisor:
         try:
             end_leftovers(self._run)
             ports.check(self._suite)
+            self._prepare()
             self._start_infrastructure()
-            preload(self._suite)
             self._turn_until(lambda: all(part.state is State.READY for part in self._infrastructure), START_S)
             self._start_services()
             self._watch_start(began_s)
@@ -94,6 +94,14 @@ class Supervisor:
             signal.signal(number, _wake)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._selector.register(reading, selectors.EVENT_READ, None)
+
+    def _prepare(self) -> None:
+        """What the services may do at NATS and Valkey follows from their tables, so these come first."""
+        if self._suite.nats_url and self._suite.valkey_url:
+            preload(self._suite)
+            return
+        users.make_passwords(self._suite.users)
+        users.write_rules(self._suite.users, preload(self._suite))
 
     def _start_infrastructure(self) -> None:
         for name, port, command, answers in infrastructure.embedded(self._suite):

@@ -136,9 +136,14 @@ def last(venue: str, symbol: str) -> str:
     return f"last:{venue}:{symbol}"
 
 
-def checkpoint(service: str) -> str:
-    """A service's own snapshot, with the stream position it reaches to."""
-    return f"checkpoint:{service}"
+def checkpoint(shard: str) -> str:
+    """A service's own snapshot, with the stream position it reaches to; of each copy where there are several."""
+    return f"checkpoint:{shard}"
+
+
+def shard(shard: str) -> str:
+    """Where one of several copies of a service is reached by the others, host:port."""
+    return f"shard:{shard}"
 
 
 def accounts() -> str:
@@ -204,6 +209,11 @@ def released(account: str, order_id: str) -> str:
 def baseline(scope: str) -> str:
     """JSON of what losses of a scope are measured from."""
     return f"baseline:{scope}"
+
+
+def killed() -> str:
+    """Set of the scopes that risk holds to be killed."""
+    return "killed"
 
 
 def lifted(scope: str) -> str:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """One service. `name` is used everywhere outside Python; `package` is its folder under `services/`."""
+    """One service. `name` is used everywhere outside Python; `package` is its folder under `services/`.
+
+    `shared_by` says by what the work is shared where several copies run; "" where there can be only one.
+    """
 
     name: str
     port: int
     lanes: str
     owns: str
+    shared_by: str = ""
 
     @property
     def package(self) -> str:
@@ -21,14 +25,17 @@ class Entry:
 
 ROSTER: tuple[Entry, ...] = (
     Entry("gateway", 8080, "FL", "market data in: simulated market, replay, feed integrity"),
-    Entry("normalizer", 8081, "LB", "ticks become bars"),
+    Entry("normalizer", 8081, "LB", "ticks become bars", shared_by="symbol"),
     Entry("sink-ticks", 8111, "LB", "ticks, quotes, bars, orders and fills onto the tape"),
     Entry("risk", 8103, "FLB", "pre-trade checks, reservations, kill switch"),
     Entry("live-gateway", 8200, "FLB", "orders out to the venue, fills in; the paper venue"),
-    Entry("oms", 8099, "FLB", "the order's life; positions and cash per account"),
+    Entry("oms", 8099, "FLB", "the order's life; positions and cash per account", shared_by="account"),
     Entry("orchestrator", 8000, "FLB", "the front door: system status, gateway to all others"),
 )
 """In the order in which they start. Lanes: F frontend, L low latency, B backend."""
+
+COPIES_MAX = 4
+"""So many copies of a service may share its work: for so many there are permissions, each by its own name."""
 
 BY_NAME = {entry.name: entry for entry in ROSTER}
 

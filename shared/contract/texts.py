@@ -37,6 +37,16 @@ class Texts(Sequence[str]):
 
         return cls(np.zeros(count + 1, np.int32), np.empty(0, np.uint8))
 
+    def chosen(self, rows: NDArray[np.int64]) -> Texts:
+        """The texts in these rows."""
+        import numpy as np
+
+        starts, lengths = self.offsets[:-1][rows], np.diff(self.offsets)[rows]
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Texts(offsets, self.data[places])
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -18,6 +18,7 @@ from shared.kit.service import (
     follow,
     get,
     on,
+    owned,
     patch,
     post,
     put,
@@ -25,6 +26,7 @@ from shared.kit.service import (
     websocket,
 )
 from shared.kit.settings import Settings, known_instrument
+from shared.kit.shard import Shard
 from shared.kit.tape import Tape
 from shared.kit.transaction import Transaction
 from shared.kit.valkey import Valkey
@@ -43,6 +45,7 @@ __all__ = [
     "Request",
     "Service",
     "Settings",
+    "Shard",
     "SocketStream",
     "Tape",
     "Transaction",
@@ -56,6 +59,7 @@ __all__ = [
     "get",
     "known_instrument",
     "on",
+    "owned",
     "patch",
     "post",
     "put",

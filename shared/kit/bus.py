@@ -7,7 +7,7 @@ returns. A time-out there means *unknown*: say it again with the same id and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +31,7 @@ M = TypeVar("M", bound=Message)
 REQUEST_ID = "X-Request-Id"
 PROBLEM = "Trade2026-Problem"
 ACK_TIMEOUT_S = 2.0
+EVERY_STREAM = dict.fromkeys(STREAMS, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,34 @@ class Bus(Protocol):
 class NatsBus:
     """The bus over one line to NATS, which reconnects for ever and says so on /readyz."""
 
-    def __init__(self, service: str, url: str, clock: Clock, meter: Meter, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, service: str, url: str, clock: Clock, meter: Meter, log: FilteringBoundLogger, password: str = ""
+    ) -> None:
         self._service = service
         self._clock = clock
         self._meter = meter
         self._log = log
         self._may_say: frozenset[str] | None = None
-        self.line = Line(service, url, failed=self._failed, reconnected=self._reconnected)
+        self.line = Line(
+            service, url, password, failed=self._failed, reconnected=self._reconnected, refused=self._refused
+        )
         self.on_reconnect: list[Callable[[], None]] = []
 
     def permit(self, subjects: frozenset[str]) -> None:
         """From here on only these patterns may be said."""
         self._may_say = subjects
 
-    async def connect(self) -> None:
-        """Connect, and make the streams; waits for the server for as long as it takes."""
+    async def connect(self, streams: Mapping[Stream, bool] = EVERY_STREAM) -> None:
+        """Connect, and make the streams; waits for the server for as long as it takes.
+
+        Those of which it is so are made what they are to be: they keep what we say.
+        """
         await self.line.connect()
-        while not await self._streams_made():
+        told = ""
+        while trouble := await self._not_made(streams):
+            if trouble != told:
+                told = trouble
+                self._log.warning("streams_not_made", error=trouble[:300])
             await asyncio.sleep(0.2)
 
     async def close(self) -> None:
@@ -98,7 +110,7 @@ class NatsBus:
 
     def trouble(self) -> str | None:
         """Why the bus cannot be used just now, or None."""
-        return None if self.line.is_connected else "NATS is not connected"
+        return self.line.refusal or (None if self.line.is_connected else "NATS is not connected")
 
     async def say(self, subject: Subject[M], message: M, *, id: str | None = None) -> None:
         self._check(subject)
@@ -179,19 +191,22 @@ class NatsBus:
         self._meter.count("bus_errors")
         self._log.warning("bus_error", error=what[:300])
 
+    def _refused(self) -> None:
+        self._meter.count("bus_refused")
+
     def _reconnected(self) -> None:
         self._meter.count("bus_reconnects")
         for call in self.on_reconnect:
             call()
 
-    async def _streams_made(self) -> bool:
+    async def _not_made(self, streams: Mapping[Stream, bool]) -> str | None:
+        """Why not all of the streams are there, or None."""
         try:
-            for stream in STREAMS:
-                await make_stream(self.line, stream)
+            for stream, is_said in streams.items():
+                await make_stream(self.line, stream, ours=is_said)
         except Unavailable as error:
-            self._log.warning("streams_not_made", error=error.detail[:300])
-            return False
-        return True
+            return error.detail
+        return None
 
 
 def _words_of(one: Outgoing) -> Words:
@@ -206,7 +221,7 @@ def _trouble_of(acknowledged: Incoming | None) -> str | None:
     words = acknowledged.data
     if b'"error"' in words:
         return orjson.loads(words)["error"]["description"]
-    return None if words else "no stream keeps this subject"
+    return None if words else acknowledged.refusal or "no stream keeps this subject"
 
 
 def _raise_problem(pattern: str, answer: Incoming) -> None:
@@ -216,5 +231,7 @@ def _raise_problem(pattern: str, answer: Incoming) -> None:
         if kind == "refused":
             raise Refused(problem["code"], problem["detail"], status=problem["status"], field=problem["field"])
         raise Unavailable(problem["detail"])
+    if answer.refusal:
+        raise Unavailable(answer.refusal)
     if answer.status == "503":
         raise Unavailable(f"nobody answers {pattern}")

@@ -15,6 +15,7 @@ from shared.kit.bus import NatsBus
 from shared.kit.clock import Clock
 from shared.kit.meter import Meter
 from shared.kit.nats_wire import Incoming
+from shared.kit.shard import Shard
 
 ACKNOWLEDGED = b"+ACK"
 
@@ -26,7 +27,7 @@ Gate = Callable[[], Awaitable[None]]
 class Ears:
     """One service's."""
 
-    service: str
+    shard: Shard
     bus: NatsBus
     gate: Gate
     clock: Clock
@@ -36,6 +37,16 @@ class Ears:
     def reply(self, message: Incoming, words: bytes) -> None:
         """Acknowledge or hand back. When it gets lost, the message is heard again."""
         self.bus.line.acknowledge(message.reply, words)
+
+    async def in_place(self) -> None:
+        """Unavailable while copies in another number may do this work: their consumers are not to be ended."""
+        if self.shard.by:
+            await self.gate()
+
+    async def set_aside(self, message: Incoming, error: Exception) -> None:
+        """Park what cannot be read; where several copies hear it, one of them does."""
+        if self.shard.owns(message.address):
+            await self.bus.park_raw(message.address, message.data, error)
 
     def read(self, subject: Subject[Any], message: Incoming) -> Message | ValueError:
         """The message's words, or why they are none."""

@@ -248,7 +248,7 @@ class FakeKit(Kit):
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.name, self.valkey, self.bus.store_all)
+        return Journal(self.name, self.valkey, self.bus.store_all, self.shard)
 
     @cached_property
     def tape(self) -> Tape:

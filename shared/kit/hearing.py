@@ -19,7 +19,7 @@ from shared.contract.base import Message
 from shared.contract.errors import Refused, Unavailable
 from shared.kit.bus import PROBLEM, REQUEST_ID, NatsBus
 from shared.kit.clock import Clock
-from shared.kit.consumers import durable, stream_of
+from shared.kit.consumers import consumer_name, durable, stream_of
 from shared.kit.ears import ACKNOWLEDGED, Ears, Gate, hand_back
 from shared.kit.lanes import Lanes
 from shared.kit.list_row import ListRow
@@ -29,6 +29,8 @@ from shared.kit.nats_line import head_of
 from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
 from shared.kit.service import Answer, Batch, Follow, Hear, On, Watch
+from shared.kit.shard import Shard
+from shared.kit.streams import backlog
 from shared.kit.watch_queue import WatchQueue
 
 WINDOW = 512
@@ -39,9 +41,9 @@ class Hearing:
     """All of one service's subscriptions."""
 
     def __init__(
-        self, service: str, bus: NatsBus, gate: Gate, clock: Clock, meter: Meter, log: FilteringBoundLogger
+        self, shard: Shard, bus: NatsBus, gate: Gate, clock: Clock, meter: Meter, log: FilteringBoundLogger
     ) -> None:
-        self._ears = Ears(service, bus, gate, clock, meter, log)
+        self._ears = Ears(shard, bus, gate, clock, meter, log)
         self._pulls: list[Pull] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lanes: list[Lanes[tuple[Incoming, Message]]] = []
@@ -53,6 +55,8 @@ class Hearing:
         match row:
             case On():
                 self._open_lanes(row)
+                if row.first:
+                    await self._caught_up(row)
             case Batch() | Follow():
                 opened = ListRow(self._ears, row)
                 self._pulls.append(opened.pull)
@@ -64,8 +68,9 @@ class Hearing:
 
     def trouble(self) -> str | None:
         """Why something is not being heard just now, or None."""
-        closed = sum(not pull.is_open for pull in self._pulls)
-        return f"{closed} of {len(self._pulls)} consumers are not open" if closed else None
+        closed = [pull.why_closed for pull in self._pulls if not pull.is_open]
+        why = next((f": {one}" for one in closed if one), "")
+        return f"{len(closed)} of {len(self._pulls)} consumers are not open{why}" if closed else None
 
     async def close(self) -> None:
         """Stop hearing; finish what is in hand."""
@@ -93,6 +98,9 @@ class Hearing:
 
         lanes = Lanes(work)
 
+        shard = self._ears.shard
+        passes_over = row.owned and shard.count > 1
+
         def arrived(message: Incoming) -> None:
             words = self._ears.read(row.subject, message)
             if isinstance(words, ValueError):
@@ -100,15 +108,28 @@ class Hearing:
                 self._tasks.append(task)
                 task.add_done_callback(self._tasks.remove)
                 pull.finished(message)
+            elif passes_over and not shard.owns(getattr(words, shard.by)):
+                self._ears.reply(message, ACKNOWLEDGED)
+                pull.finished(message)
             else:
                 lanes.put(str(getattr(words, row.lane)), (message, words))
 
         async def create() -> str:
-            return await durable(self._ears.bus.line, self._ears.service, (row.subject,), WINDOW)
+            await self._ears.in_place()
+            return await durable(self._ears.bus.line, self._ears.shard, (row.subject,), WINDOW)
 
         pull = Pull(self._ears.bus.line, stream_of((row.subject,)).name, create, arrived, window=WINDOW)
         self._pulls.append(pull)
         self._lanes.append(lanes)
+
+    async def _caught_up(self, row: On) -> None:
+        """Return once nothing of a row waits any more."""
+        name, stream = consumer_name(self._ears.shard.name, (row.subject,)), stream_of((row.subject,))
+        while True:
+            with contextlib.suppress(Unavailable):
+                if await backlog(self._ears.bus.line, stream, name) == 0:
+                    return
+            await asyncio.sleep(0.02)
 
     async def _settle(self, row: On, message: Incoming, words: Message) -> None:
         token = request_id.set(message.header(REQUEST_ID))
@@ -196,7 +217,7 @@ class Hearing:
             task.add_done_callback(tasks.discard)
 
         self._subscriptions.append(
-            self._ears.bus.line.subscribe(row.question.pattern, arrived, queue=self._ears.service)
+            self._ears.bus.line.subscribe(row.question.pattern, arrived, queue=self._ears.shard.service)
         )
 
     def _answer(self, message: Incoming, head: bytes, payload: bytes) -> None:
@@ -218,7 +239,7 @@ class Hearing:
 
     async def _set_aside(self, message: Incoming, error: ValueError) -> None:
         try:
-            await self._ears.bus.park_raw(message.address, message.data, error)
+            await self._ears.set_aside(message, error)
         except Unavailable:
             return  # not acknowledged, so it comes again
         self._ears.reply(message, ACKNOWLEDGED)

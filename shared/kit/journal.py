@@ -18,9 +18,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from shared.contract import keys
 from shared.contract.errors import Unavailable
 from shared.kit.bus import Outgoing
 from shared.kit.outbox import Parcel, parcels
+from shared.kit.shard import Shard
 from shared.kit.transaction import Transaction
 from shared.kit.valkey import Change, Command, Valkey
 
@@ -53,8 +55,9 @@ class _InLine:
 class Journal:
     """The one way in which a service's state changes."""
 
-    def __init__(self, owner: str, valkey: Valkey, publish: Publish) -> None:
+    def __init__(self, owner: str, valkey: Valkey, publish: Publish, shard: Shard | None = None) -> None:
         self._owner = owner
+        self._shard = shard or Shard(owner)
         self._valkey = valkey
         self._publish = publish
         self._waiting: list[_InLine] = []
@@ -102,13 +105,16 @@ class Journal:
         self._start_writer()
         return await line.made
 
-    async def recall(self) -> None:
+    async def recall(self, address: Callable[[], str] | None = None) -> None:
         """Take up what was committed and not yet said; called before the service recovers.
 
-        From here on nothing that an earlier life still had under way can be written.
+        From here on nothing that an earlier life still had under way can be written. One of several copies lets the
+        others know its `address`.
         """
-        await self._valkey.fence(self._owner)
-        self._hand_out(await parcels(self._valkey, self._owner))
+        await self._valkey.fence(self._shard.name)
+        if address is not None and self._shard.count > 1:
+            await self._valkey.execute([Change([("SET", keys.shard(self._shard.name), address())])])
+        self._hand_out(await parcels(self._valkey, self._shard))
 
     def mend(self) -> None:
         """The state was recalled: commits may begin again."""

@@ -19,6 +19,7 @@ from shared.kit.journal import Journal
 from shared.kit.meter import Meter
 from shared.kit.peers import Peers
 from shared.kit.settings import Suite, load_instruments, load_rates, read_yaml
+from shared.kit.shard import Shard
 from shared.kit.tape import Tape
 from shared.kit.valkey import Valkey
 
@@ -32,6 +33,11 @@ class Kit:
         self.clock = clock
         self.meter = meter
         self.log = log
+
+    @cached_property
+    def shard(self) -> Shard:
+        """Which share of the service's work this process has: all of it, where there is one copy."""
+        return Shard.of(self.name, self.suite)
 
     @cached_property
     def bus(self) -> Bus:

@@ -26,11 +26,13 @@ from shared.contract.ops import Check, Health, ServiceState, Version
 from shared.contract.subjects import PARKED
 from shared.kit.bus import NatsBus
 from shared.kit.clock import SystemClock
+from shared.kit.copies import Copies
 from shared.kit.hearing import Hearing
 from shared.kit.hot_door import hot_doors
 from shared.kit.log import open_log
 from shared.kit.meter import Meter
-from shared.kit.service import SOCKET, Each
+from shared.kit.permissions import streams_of
+from shared.kit.service import SOCKET, Each, Service
 from shared.kit.settings import Suite
 from shared.kit.sockets import open_sockets
 from shared.kit.web import Doors, open_app, plain_route, to_json
@@ -41,6 +43,7 @@ DRAIN_MAX_S = 10.0
 TROUBLES = (
     "recoveries",
     "bus_errors",
+    "bus_refused",
     "bus_reconnects",
     "publish_failed",
     "messages_handed_back",
@@ -74,6 +77,11 @@ class Life:
         self._started_ns = 0
         self._server_config = self._doors()
         self._server_config.load()
+
+    @property
+    def tables(self) -> Service:
+        """The service's whole surface."""
+        return self._service
 
     def _count_from_zero(self) -> None:
         """What should never happen is told as 0 from the start, so that its first time is seen as an increase."""
@@ -118,7 +126,7 @@ class Life:
         await self._connect()
         await self._recover()
         if self._kit.touched("bus"):
-            self._hearing = Hearing(self.name, self._bus, self._gate, self._clock, self._meter, self._log)
+            self._hearing = Hearing(self._kit.shard, self._bus, self._gate, self._clock, self._meter, self._log)
             for row in self._service.hears:
                 await self._hearing.open(row)
         self._tasks = [asyncio.create_task(self._repeat(each)) for each in self._service.every]
@@ -140,16 +148,20 @@ class Life:
             says = {one.pattern for one in (*self._service.says, *self._service.asks)}
             self._bus.permit(frozenset(says | {PARKED.pattern}))
         if self._kit.touched("bus"):
-            await self._bus.connect()
+            await self._bus.connect(streams_of(self._service))
         if self._kit.touched("valkey"):
-            await self._kit.valkey.connect()
+            await self._until(self._reach_valkey)
         if self._kit.touched("tape"):
             await self._until(self._kit.tape.ping)
+
+    async def _reach_valkey(self) -> None:
+        if trouble := await self._kit.valkey.ping():
+            raise Unavailable(trouble)
 
     async def _recover(self) -> None:
         async def attempt() -> None:
             if self._kit.touched("journal"):
-                await self._kit.journal.recall()
+                await self._kit.journal.recall(self._address)
             await self._service.recovers()
 
         await self._until(attempt)
@@ -157,14 +169,20 @@ class Life:
             self._kit.journal.mend()
         self._recovering = None
 
+    def _address(self) -> str:
+        """Where the other copies of this service reach this one."""
+        host = self._kit.valkey.local_host if self._suite.contained else self._suite.host
+        return f"{host}:{self._suite.port(self.name)}"
+
     async def _until(self, attempt: Callable[[], object]) -> None:
         while True:
             try:
                 await attempt()  # type: ignore[misc]
                 return
             except Unavailable as error:
-                self._recovering = error.detail
-                self._log.warning("waiting", detail=error.detail)
+                if self._recovering != error.detail:
+                    self._recovering = error.detail
+                    self._log.warning("waiting", detail=error.detail)
                 await asyncio.sleep(0.2)
 
     # Running.
@@ -255,14 +273,16 @@ class Life:
     def _doors(self) -> uvicorn.Config:
         served = list(self._service.serves)
         sockets = [route for route in served if route.method == SOCKET]
-        app = open_app(self.name, VERSION, [route for route in served if route.method != SOCKET], self._gate)
+        # One copy answers everything itself, as if there were no others to ask.
+        copies = Copies(self._kit.shard, self._kit.valkey, self._kit.peers) if self._kit.shard.count > 1 else None
+        app = open_app(self.name, VERSION, [route for route in served if route.method != SOCKET], self._gate, copies)
         plain_route(app, "/livez", self._livez)
         plain_route(app, "/readyz", self._readyz)
         plain_route(app, "/health", self._readyz)
         plain_route(app, "/metrics", self._metrics)
         plain_route(app, "/version", self._version)
         plain_route(app, "/stats", self._stats)
-        hot = hot_doors(self._service.serves, self._gate)
+        hot = hot_doors(self._service.serves, self._gate, copies)
         doors = Doors(app, self._clock, self._meter, self._log, hot)
         return uvicorn.Config(
             doors,
@@ -271,7 +291,7 @@ class Life:
             lifespan="off",
             proxy_headers=False,
             timeout_graceful_shutdown=5,
-            **open_sockets(app, sockets, self._gate, self._meter, self._log),
+            **open_sockets(app, sockets, self._gate, self._meter, self._log, self._suite.origins, copies),
         )
 
     async def _livez(self) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from shared.contract.errors import Unavailable
-from shared.kit.consumers import Place, durable, ephemeral, gather, stream_of
+from shared.kit.consumers import Place, durable, followed, gather, stream_of
 from shared.kit.ears import ACKNOWLEDGED, Ears, hand_back
 from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
@@ -33,10 +33,11 @@ class ListRow:
 
     async def _create(self) -> str:
         row = self._row
+        await self._ears.in_place()
         if isinstance(row, Batch):
-            return await durable(self._ears.bus.line, self._ears.service, row.subjects, self._window)
+            return await durable(self._ears.bus.line, self._ears.shard, row.subjects, self._window)
         self._place.last = max(self._place.last, row.after())
-        return await ephemeral(self._ears.bus.line, row.subjects, self._place)
+        return await followed(self._ears.bus.line, self._ears.shard, row.subjects, self._place)
 
     async def _work(self) -> None:
         wait_s = self._row.wait_s if isinstance(self._row, Batch) else 0.0
@@ -92,7 +93,7 @@ class ListRow:
 
     async def _set_aside(self, unreadable: list[tuple[Incoming, ValueError]]) -> bool:
         def parking(message: Incoming, error: ValueError) -> Any:
-            return lambda: self._ears.bus.park_raw(message.address, message.data, error)
+            return lambda: self._ears.set_aside(message, error)
 
         return all([await self._insist(parking(message, error)) for message, error in unreadable])
 

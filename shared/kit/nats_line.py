@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
 from shared.contract.errors import Unavailable
-from shared.kit.nats_wire import Incoming, Wire
+from shared.kit.nats_wire import REFUSED, Incoming, Wire
 
 CONNECT_TIMEOUT_S = 1.0
 RECONNECT_AFTER_S = 0.1
+REFUSED_AFTER_S = 1.0
+"""Who is refused comes again after this; the server writes each try into its log."""
 PING_EVERY_S = 10.0
 HELD_BYTES_MAX = 64 << 20
 """With more than this waiting for a server that does not read, whoever wants to say something is refused."""
@@ -30,6 +33,18 @@ Words = tuple[str, bytes, bytes]
 """Address, payload and head (may be empty) of something to be published."""
 
 Arrived = Callable[[Incoming], None]
+
+
+REFUSALS_MAX = 20
+"""So many are told of; one is enough to be unready."""
+
+_REFUSALS = ("Permissions Violation", "Authorization", "Authentication", "User Authentication", "Account Auth")
+_PUBLISHED = re.compile(r'Permissions Violation for Publish to "(.+)"')
+
+
+def inbox_of(user: str) -> str:
+    """Below this a user is answered, and nobody else hears it."""
+    return f"_INBOX.{user}"
 
 
 def head_of(headers: Mapping[str, str]) -> bytes:
@@ -43,14 +58,29 @@ def _in_one_line(value: str) -> str:
 
 
 class Line:
-    """Speaks and hears; what was subscribed to is subscribed to again on each new connection."""
+    """Speaks and hears; what was subscribed to is subscribed to again on each new connection.
 
-    def __init__(self, name: str, url: str, *, failed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        self._name = name
-        self._url = urlsplit(url)
+    It goes by the name of its user. Without a password it comes as nobody, which a server without users allows.
+    """
+
+    def __init__(
+        self,
+        user: str,
+        url: str,
+        password: str = "",
+        *,
+        failed: Callable[[str], None],
+        reconnected: Callable[[], None],
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._user = user
+        self._password = password
+        place = urlsplit(url)
         self._failed = failed
+        self._refused = refused
         self._reconnected = reconnected
-        self._places = [(self._url.hostname or "127.0.0.1", self._url.port or 4222)]
+        self._places = [(place.hostname or "127.0.0.1", place.port or 4222)]
+        self._refusals: list[str] = []
         self._wire: Wire | None = None
         self._subscriptions: dict[bytes, tuple[str, str, Arrived]] = {}
         self._number = 0
@@ -62,6 +92,11 @@ class Line:
     @property
     def is_connected(self) -> bool:
         return self._wire is not None
+
+    @property
+    def refusal(self) -> str | None:
+        """What the server has not let us do since we connected, or that it does not let us in; else None."""
+        return next(iter(self._refusals), None)
 
     async def connect(self) -> None:
         """Return once connected, however long that takes; from then on it is kept so."""
@@ -113,7 +148,7 @@ class Line:
         """The answer to each of these; None when none came in time, or the connection went."""
         if self._wire is None:
             raise Unavailable("NATS is not connected")
-        asked = _Asked(self._number + 1, len(words), self._loop.create_future())
+        asked = _Asked(self._number + 1, words, self._loop.create_future())
         timer = self._loop.call_later(timeout_s, asked.give_up)
         try:
             for address, payload, head in words:
@@ -130,7 +165,9 @@ class Line:
         return asked.answers
 
     def _answered(self, message: Incoming) -> None:
-        number = int(message.address[len(self._inbox) + 1 :])
+        self._answer(int(message.address[len(self._inbox) + 1 :]), message)
+
+    def _answer(self, number: int, message: Incoming) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
             asked.answer(number, message)
@@ -147,10 +184,9 @@ class Line:
 
     # Hearing.
 
-    @staticmethod
-    def new_inbox() -> str:
+    def new_inbox(self) -> str:
         """An address of one's own."""
-        return f"_INBOX.{secrets.token_hex(11)}"
+        return f"{inbox_of(self._user)}.{secrets.token_hex(11)}"
 
     def subscribe(self, address: str, arrived: Arrived, *, queue: str = "") -> bytes:
         """Hear what is said there; the mark to unsubscribe with. `arrived` is called while reading, so it is brief."""
@@ -179,6 +215,7 @@ class Line:
     async def _keep(self) -> None:
         while True:
             wire = await self._connected()
+            self._refusals.clear()
             wire.send(b"".join([_subscribe(mark, *words[:2]) for mark, words in self._subscriptions.items()]))
             self._wire = wire
             if self._up.is_set():
@@ -198,11 +235,13 @@ class Line:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     return await self._greeted(*place)
-            except (OSError, TimeoutError, ValueError):  # away, or not NATS
-                await asyncio.sleep(RECONNECT_AFTER_S)
+            except (OSError, TimeoutError, ValueError):  # away, or not NATS, or it does not let us in
+                await asyncio.sleep(REFUSED_AFTER_S if self._refusals else RECONNECT_AFTER_S)
 
     async def _greeted(self, host: str, port: int) -> Wire:
-        _, wire = await self._loop.create_connection(lambda: Wire(self._deliver, self._failed, self._lost), host, port)
+        _, wire = await self._loop.create_connection(
+            lambda: Wire(self._deliver, self._complained, self._lost), host, port
+        )
         try:
             about = await wire.about
             self._note_places(about.get("connect_urls", ()))
@@ -222,12 +261,25 @@ class Line:
                 self._places.append(place)
 
     def _introduction(self) -> dict[str, Any]:
-        words: dict[str, Any] = {"name": self._name, "lang": "python", "version": "1", "protocol": 1}
+        words: dict[str, Any] = {"name": self._user, "lang": "python", "version": "1", "protocol": 1}
         words |= {"verbose": False, "pedantic": False, "headers": True, "no_responders": True}
-        user, password = self._url.username, self._url.password
-        if user and password:
-            return words | {"user": unquote(user), "pass": unquote(password)}
-        return words | {"auth_token": unquote(user)} if user else words
+        return words | {"user": self._user, "pass": self._password} if self._password else words
+
+    def _complained(self, why: str) -> None:
+        """What the server does not let us do is told once on each connection; who waits for an answer hears at once."""
+        if not why.startswith(_REFUSALS):
+            self._failed(f"NATS says: {why}")
+            return
+        told = _refusal(self._user, why)
+        self._refused()
+        if told not in self._refusals and len(self._refusals) < REFUSALS_MAX:
+            self._refusals.append(told)
+            self._failed(told)
+        if published := _PUBLISHED.match(why):
+            answer = Incoming(published[1], "", f"NATS/1.0 {REFUSED} {told}\r\n\r\n".encode(), b"")
+            for number, asked in list(self._asked.items()):
+                if asked.words[number - asked.first][0] == published[1]:
+                    self._answer(number, answer)
 
     def _lost(self, wire: Wire) -> None:
         """Whoever waits for an answer on it is told at once that none will come."""
@@ -237,6 +289,10 @@ class Line:
                 asked.give_up()
 
 
+def _refusal(user: str, why: str) -> str:
+    return f"NATS refuses user {user}: {why}; run `trade2026 secrets` and restart NATS"
+
+
 def _subscribe(mark: bytes, address: str, queue: str) -> bytes:
     return f"SUB {address} {queue} {mark.decode()}\r\n".encode()
 
@@ -244,13 +300,14 @@ def _subscribe(mark: bytes, address: str, queue: str) -> bytes:
 class _Asked:
     """Questions that were asked together, and the answers so far."""
 
-    __slots__ = ("answers", "done", "first", "left")
+    __slots__ = ("answers", "done", "first", "left", "words")
 
-    def __init__(self, first: int, count: int, done: asyncio.Future[None]) -> None:
+    def __init__(self, first: int, words: Sequence[Words], done: asyncio.Future[None]) -> None:
         self.first = first
-        self.left = count
+        self.words = words
+        self.left = len(words)
         self.done = done
-        self.answers: list[Incoming | None] = [None] * count
+        self.answers: list[Incoming | None] = [None] * len(words)
 
     def answer(self, number: int, message: Incoming) -> None:
         self.answers[number - self.first] = message

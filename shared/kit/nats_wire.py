@@ -13,6 +13,8 @@ PONGS_DUE_MAX = 3
 ALONG_WITHIN_S = 0.002
 """How long an acknowledgement waits for company: waking up is half of what the server does for a write of its own."""
 
+REFUSED = "403"
+
 _MESSAGES = {b"MSG", b"HMSG"}
 
 
@@ -37,6 +39,11 @@ class Incoming:
         """What the server itself has to say, empty on an ordinary message."""
         return self.head[9:12].decode() if self.head[8:9] == b" " else ""
 
+    @property
+    def refusal(self) -> str:
+        """Why the server did not take what this would have answered, empty when it did."""
+        return self.head[13:].strip().decode() if self.status == REFUSED else ""
+
 
 class Wire(asyncio.Protocol):
     """One connection. Once cut it stays so."""
@@ -44,11 +51,11 @@ class Wire(asyncio.Protocol):
     def __init__(
         self,
         deliver: Callable[[bytes, Incoming], None],
-        failed: Callable[[str], None],
+        complained: Callable[[str], None],
         lost: Callable[[Wire], None],
     ) -> None:
         self._deliver = deliver
-        self._failed = failed
+        self._complained = complained
         self._tell_lost = lost
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
@@ -186,4 +193,4 @@ class Wire(asyncio.Protocol):
             if not self.about.done():
                 self.about.set_result(about)
         elif verb == b"-ERR":
-            self._failed(line.decode("utf-8", "replace"))
+            self._complained(line[5:].decode("utf-8", "replace").strip("'"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from shared.kit.bus import Outgoing
+from shared.kit.shard import Shard
 
 
 class Kept(NamedTuple):
@@ -51,10 +52,12 @@ def _packed(letter: Outgoing, kept: Kept | None) -> bytes:
     return b"%b %b %d\n%b" % (id, address, len(letter.payload), letter.payload)
 
 
-async def parcels(shelf: Shelf, owner: str) -> list[Parcel]:
-    """Everything that an owner has not said yet."""
+async def parcels(shelf: Shelf, shard: Shard) -> list[Parcel]:
+    """Everything of the accounts of a copy that has not been said yet."""
     found: list[Parcel] = []
-    for key in await shelf.keys(f"outbox:*:{owner}"):
+    for key in await shelf.keys(f"outbox:*:{shard.service}"):
+        if not shard.owns(key[key.index("{") + 1 : key.rindex("}")]):
+            continue
         for id, entry in (await shelf.hash(key)).items():
             found.append(Parcel(key, id, tuple([await _letter(shelf, *one) for one in _unpacked(entry)])))
     return found

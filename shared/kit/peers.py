@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import httpx
 import orjson
+from starlette.requests import Request
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.http11 import Response
@@ -19,6 +20,10 @@ PING_EVERY_S = 10.0
 PONG_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 2.0
 SAID_BYTES_MAX = 16 << 20
+
+PASSED_IN = ("accept", "content-type", "idempotency-key", "authorization")
+PASSED_OUT = ("content-type", "idempotency-replayed", "retry-after", "location")
+"""The headers that pass from door to door."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,10 @@ class Peers:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 5.0,
+        at: str = "",
     ) -> PeerAnswer:
-        """The peer's answer whatever its status; Unavailable when it did not answer."""
-        url = httpx.URL(self._suite.url(service)).copy_with(raw_path=_raw(path, query))
+        """The peer's answer whatever its status; Unavailable when it did not answer. `at` is one copy's address."""
+        url = httpx.URL(self._url(service, at)).copy_with(raw_path=_raw(path, query))
         sent = {**(headers or {}), "X-Request-Id": request_id.get()}
         try:
             answer = await self._client.request(method, url, headers=sent, content=body, timeout=timeout_s)
@@ -60,14 +66,46 @@ class Peers:
             raise Unavailable(f"{service} did not answer: {error!r}"[:300]) from error
         return PeerAnswer(answer.status_code, answer.headers, answer.content)
 
-    async def follow(self, service: str, path: str, put: Callable[[orjson.Fragment], None]) -> None:
+    async def pass_on(
+        self,
+        service: str,
+        request: Request,
+        path: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        at: str = "",
+    ) -> PeerAnswer:
+        """The peer's answer to a request of somebody else's, with those of its headers that pass a door."""
+        answer = await self.request(
+            service,
+            request.method,
+            path,
+            query=request.url.query,
+            headers={**passing(request.headers, PASSED_IN), **(headers or {})},
+            body=body,
+            timeout_s=timeout_s,
+            at=at,
+        )
+        return replace(answer, headers=passing(answer.headers, PASSED_OUT))
+
+    async def follow(
+        self,
+        service: str,
+        path: str,
+        put: Callable[[orjson.Fragment], None],
+        *,
+        headers: Mapping[str, str] | None = None,
+        at: str = "",
+    ) -> None:
         """Hand on what a peer's socket says, word for word, until it has nothing more to say.
 
         Refused as the peer refuses it; Unavailable when it is not there, or ends before it is done.
         """
         opening = connect(
-            self._suite.url(service).replace("http", "ws", 1) + path,
-            additional_headers={"X-Request-Id": request_id.get()},
+            self._url(service, at).replace("http", "ws", 1) + path,
+            additional_headers={**(headers or {}), "X-Request-Id": request_id.get()},
             proxy=None,
             compression=None,
             max_size=SAID_BYTES_MAX,
@@ -89,6 +127,14 @@ class Peers:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    def _url(self, service: str, at: str) -> str:
+        return f"http://{at}" if at else self._suite.url(service)
+
+
+def passing(headers: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """The headers of those names."""
+    return {name: headers[name] for name in names if name in headers}
 
 
 def _refusal(service: str, answer: Response) -> Refused | Unavailable:

@@ -52,6 +52,7 @@ class Pull:
         self._delivered = 0
         self._heard_at = 0.0
         self._subscription: bytes | None = None
+        self.why_closed = ""
         self._loop = asyncio.get_running_loop()  # asking for it at each message is a system call each
         self._stale = asyncio.Event()
         self._stale.set()
@@ -107,7 +108,9 @@ class Pull:
             self._subscription = self._line.subscribe(self._inbox, self._receive)
             self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
             self._ask()
-        except Unavailable:
+            self.why_closed = ""
+        except Unavailable as error:
+            self.why_closed = error.detail
             self._stale.set()
             await asyncio.sleep(0.1)
 

@@ -20,6 +20,8 @@ from shared.kit.columns import Columns, Row, conditions, plain
 
 KINDS = {"symbol": "SYMBOL", "text": "VARCHAR", "float": "DOUBLE", "int": "LONG"}
 TIMEOUT_S = 5.0
+ADDRESS = "postgresql://admin:quest@{}/qdb"
+"""Of a server that listens for PostgreSQL's words at host:port."""
 
 _OUR_FAULT = {
     QuestDBErrorCode.InvalidApiCall,
@@ -104,7 +106,7 @@ class QuestTape:
                 with _unavailable("QuestDB cannot be reached"):
                     # QuestDB keeps no prepared statements from one use of a connection to the next.
                     pool = await asyncpg.create_pool(
-                        f"postgresql://admin:quest@{self._pg}/qdb",
+                        ADDRESS.format(self._pg),
                         min_size=1,
                         max_size=4,
                         statement_cache_size=0,

@@ -39,11 +39,13 @@ def main(name: str, *, ready_fd: int | None = None, prepared: Life | None = None
 
 
 def prepare(suite: Suite) -> dict[str, Life]:
-    """A life of every service, to be lived in processes forked from this one.
+    """A life of every service, one copy of each, to be lived in processes forked from this one.
 
     What building them loads, caches and makes is then shared instead of made in each, and what a service does not use
     stays shared. `SettingsError` when a setting of one is wrong.
     """
+    if suite.shards > 1:
+        raise SettingsError("TRADE2026_SHARDS: here each service runs once; copies are started one by one (make stack)")
     return {entry.name: Life(entry.name, suite) for entry in ROSTER}
 
 

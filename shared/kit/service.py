@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from shared.contract.base import Message
@@ -11,6 +11,10 @@ from shared.contract.subjects import Question, Subject
 
 M = TypeVar("M", bound=Message)
 AnyHandler = Callable[..., Any]
+
+Key = Callable[..., str] | str
+"""A kind of keys, out of `shared.contract.keys`, or one very key."""
+Owner = Callable[[Mapping[str, Any]], str | None]
 
 SOCKET = "SOCKET"
 """The method of a route that is a WebSocket."""
@@ -28,11 +32,17 @@ class Heard(Generic[M]):
 
 @dataclass(frozen=True)
 class On:
-    """Durable: acknowledged after the handler returned; one at a time per value of the lane field."""
+    """Durable: acknowledged after the handler returned; one at a time per value of the lane field.
+
+    `owned`: of several copies, only the owner of what a message is about handles it. `first`: at the start all that
+    waits is handled before the rows that follow are heard.
+    """
 
     subject: Subject[Any]
     handler: Callable[[Any], Awaitable[Any]]
     lane: str
+    owned: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +106,15 @@ class SocketStream(Protocol):
 
 @dataclass(frozen=True)
 class Route:
+    """`owner` leads from a handler's arguments to what the request is about, where its owner is to answer; None: all
+    copies are, and their answers are put together."""
+
     method: str
     path: str
     handler: AnyHandler
     hot: bool = False
     always: bool = False
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +133,9 @@ def _empty() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Service:
-    """What `wire` returns.
+    """What `wire` returns. It is also all that NATS and Valkey let the service do: see `permissions.py`.
 
+    `keeps` are the kinds of keys that it writes and reads, `reads` those that it only reads.
     `recovers` runs before anything is heard or served, and again after the journal broke. `closes` runs at the end.
     `checks` adds to /readyz: name → None when well, else what is wrong. `stats` adds to /stats.
     """
@@ -128,6 +143,8 @@ class Service:
     hears: Sequence[Hear] = ()
     says: Sequence[Subject[Any]] = ()
     asks: Sequence[Question[Any]] = ()
+    keeps: Sequence[Key] = ()
+    reads: Sequence[Key] = ()
     serves: Sequence[Route] = ()
     every: Sequence[Each] = ()
     recovers: Callable[[], Awaitable[None]] = _nothing
@@ -136,9 +153,16 @@ class Service:
     stats: Callable[[], Mapping[str, Any]] = field(default=_empty)
 
 
-def on(subject: Subject[M], handler: Callable[[M], Awaitable[Any]], *, lane: str) -> On:
+def on(
+    subject: Subject[M],
+    handler: Callable[[M], Awaitable[Any]],
+    *,
+    lane: str,
+    owned: bool = False,
+    first: bool = False,
+) -> On:
     """Hear a subject durably; `lane` names the message's field by which order is kept."""
-    return On(subject, handler, lane)
+    return On(subject, handler, lane, owned, first)
 
 
 def watch(subject: Subject[M], handler: Callable[[M], Any]) -> Watch:
@@ -209,6 +233,11 @@ def any_method(path: str, handler: AnyHandler) -> Route:
 def websocket(path: str, handler: AnyHandler) -> Route:
     """Serve a WebSocket. The handler takes a `SocketStream`, then the path's parameters."""
     return Route(SOCKET, path, handler)
+
+
+def owned(by: Owner, *routes: Route) -> tuple[Route, ...]:
+    """These routes, to be answered by the owner of what they are about, whichever of several copies was asked."""
+    return tuple([replace(route, owner=by) for route in routes])
 
 
 def each(seconds: float, handler: Callable[[], Awaitable[Any]]) -> Each:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contract.currencies import Rates
 from shared.contract.errors import Refused
 from shared.contract.market import Instrument
-from shared.contract.roster import BY_NAME, NATS_MONITOR_PORT, NATS_PORT, VALKEY_PORT
+from shared.contract.roster import BY_NAME, COPIES_MAX, NATS_MONITOR_PORT, NATS_PORT, VALKEY_PORT
 
 HOME = Path(__file__).resolve().parents[2]
+ORIGIN = r"https?://([\w.-]+|\[[\da-f:]+\])(:\d+)?"
 
 
 class SettingsError(Exception):
@@ -52,10 +54,10 @@ class Suite(BaseSettings):
     reaches the others by their names on the roster."""
 
     nats_url: str = ""
-    """NATS; empty means the embedded server on this machine."""
+    """NATS, without a user; empty means the embedded server on this machine."""
 
     valkey_url: str = ""
-    """Valkey; empty means the embedded server on this machine."""
+    """Valkey, without a user; empty means the embedded server on this machine."""
 
     questdb_http: str = ""
     """QuestDB's HTTP address (host:port) for writes; empty means that the tape is SQLite under `var`."""
@@ -66,14 +68,44 @@ class Suite(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Lowest level that is written."""
 
+    origins: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Whose pages may read the sockets from a browser, besides those of this machine: origins such as
+    https://desk.example.org, with commas between them. Empty means nobody's."""
+
+    shard: int = Field(default=1, ge=1)
+    """Which of several copies this one is. Only the services that share their work (oms, normalizer) take note."""
+
+    shards: int = Field(default=1, ge=1, le=COPIES_MAX)
+    """How many copies there are. Each is told the same number; an account or a symbol belongs to one of them."""
+
     git: str = "unknown"
     """The commit this code was built from, as shown by /version."""
+
+    @field_validator("shards")
+    @classmethod
+    def _counted(cls, value: int, info: ValidationInfo) -> int:
+        if (shard := info.data.get("shard", 1)) > value:
+            raise ValueError(f"TRADE2026_SHARD says that this is copy {shard}; there must be at least as many")
+        return value
 
     @field_validator("host")
     @classmethod
     def _loopback(cls, value: str) -> str:
         if not (value == "localhost" or ip_address(value).is_loopback):
             raise ValueError("only a loopback address may be listened on while requests are not authenticated")
+        return value
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [one for one in re.split(r"[,\s]+", value.lower()) if one] if isinstance(value, str) else value
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, value: frozenset[str]) -> frozenset[str]:
+        for one in sorted(value):
+            if not re.fullmatch(ORIGIN, one):
+                raise ValueError(f"{one} is not an origin, such as https://desk.example.org or http://10.0.0.5:3000")
         return value
 
     def port(self, service: str) -> int:
@@ -101,6 +133,34 @@ class Suite(BaseSettings):
     def valkey(self) -> str:
         return self.valkey_url or f"redis://127.0.0.1:{VALKEY_PORT + self.port_offset}"
 
+    @property
+    def users(self) -> Path:
+        """The folder of what the embedded NATS and Valkey know their users by."""
+        return self.var / "secrets"
+
+    def nats_password(self, user: str) -> str:
+        """A user's password at NATS; empty where none was made, for a server without users."""
+        return _password(self.secrets if self.nats_url else self.users, user)
+
+    def valkey_password(self, user: str) -> str:
+        """A user's password at Valkey; empty where none was made, for a server without users."""
+        return _password(self.secrets if self.valkey_url else self.users, user)
+
+
+def password_file(user: str) -> str:
+    """Under this name in the folder of secrets a service, or the operator, has its password for NATS and Valkey."""
+    return f"{user.replace('-', '_')}_password"
+
+
+def _password(folder: Path, user: str) -> str:
+    path = folder / password_file(user)
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read by user {os.getuid()}: {error.strerror}") from None
+
 
 class Settings(BaseSettings):
     """A service's knobs. Subclass in its `settings.py`; every field has a default and a sentence."""
@@ -118,6 +178,9 @@ def load_suite() -> Suite:
     unknown = sorted(key for key in os.environ if key.startswith("TRADE2026_") and key not in allowed)
     if unknown:
         raise SettingsError(f"{unknown[0]} is not a setting; known: {', '.join(sorted(known))}")
+    for name in ("TRADE2026_NATS_URL", "TRADE2026_VALKEY_URL"):
+        if "@" in os.environ.get(name, ""):
+            raise SettingsError(f"{name}: must name no user and no password; these are files: see `trade2026 secrets`")
     try:
         return Suite()
     except ValidationError as error:

@@ -14,7 +14,7 @@ import inspect
 import ipaddress
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
@@ -27,6 +27,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from shared.contract.errors import Refused, Unavailable
+from shared.kit.copies import Copies
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
 from shared.kit.service import Route
@@ -125,8 +126,17 @@ class Wording:
 class Sockets:
     """The sockets of one service."""
 
-    def __init__(self, guard: Callable[[], Awaitable[None]], meter: Meter, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        guard: Callable[[], Awaitable[None]],
+        meter: Meter,
+        log: FilteringBoundLogger,
+        origins: Collection[str],
+        copies: Copies | None = None,
+    ) -> None:
+        self._copies = copies
         self._guard = guard
+        self._origins = origins
         self._meter = meter
         self._log = log
         self._words = Wording()
@@ -147,12 +157,22 @@ class Sockets:
                 await self._admit(socket)
                 given = _typed(parameters, socket)
                 stream = Stream()
-                await self._attend(socket, stream, asyncio.ensure_future(route.handler(stream, **given)))
+                await self._attend(socket, stream, asyncio.ensure_future(self._handled(route, socket, stream, given)))
             finally:
                 self._counted(-1)
                 request_id.reset(token)
 
         return door
+
+    def _handled(
+        self, route: Route, socket: WebSocket, stream: Stream, given: dict[str, Any]
+    ) -> Coroutine[Any, Any, None]:
+        """The handler's work, or that of the copy which owns what is read."""
+        if self._copies is not None and route.owner is not None:
+            owner = self._copies.elsewhere(socket, route.owner(given))
+            if owner is not None:
+                return self._copies.follow(socket.url.path, stream.put, owner)
+        return route.handler(stream, **given)
 
     def _counted(self, change: int) -> None:
         self._open += change
@@ -160,8 +180,10 @@ class Sockets:
 
     async def _admit(self, socket: WebSocket) -> None:
         await self._guard()
-        if not from_here(socket.headers.get("origin"), socket.headers.get("host", "")):
-            raise Refused("ORIGIN_REFUSED", "pages from elsewhere may not read here", status=403, field="Origin")
+        origin = socket.headers.get("origin")
+        if not from_here(origin, socket.headers.get("host", "")) and str(origin).lower() not in self._origins:
+            detail = "pages from elsewhere may not read here, save those that TRADE2026_ORIGINS lists"
+            raise Refused("ORIGIN_REFUSED", detail, status=403, field="Origin")
         if self._open > SOCKETS_MAX:
             raise Unavailable(f"{SOCKETS_MAX} readers are connected already; come again later", retry_after_s=5)
 
@@ -284,11 +306,13 @@ def open_sockets(
     guard: Callable[[], Awaitable[None]],
     meter: Meter,
     log: FilteringBoundLogger,
+    origins: Collection[str] = (),
+    copies: Copies | None = None,
 ) -> dict[str, Any]:
-    """Open these doors; how uvicorn is to serve them."""
+    """Open these doors, to pages of these origins too; how uvicorn is to serve them."""
     if not routes:
         return {"ws": "none"}
-    Sockets(guard, meter, log).open(app, routes)
+    Sockets(guard, meter, log, origins, copies).open(app, routes)
     return {
         "ws": SocketProtocol,
         "ws_max_size": HEARD_BYTES_MAX,

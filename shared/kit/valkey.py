@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -10,11 +11,12 @@ from typing import Any, Protocol, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from shared.contract.base import Message
 from shared.contract.errors import Unavailable
-from shared.kit.valkey_line import Line
+from shared.kit.shard import Shard
+from shared.kit.valkey_line import Line, NotAllowed
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -61,13 +63,22 @@ class Valkey(Protocol):
     async def keys(self, pattern: str) -> list[str]: ...
 
     async def fence(self, owner: str) -> None:
-        """Have nothing written any more that was asked for in the owner's name before this."""
+        """Have nothing written any more that was asked for in the owner's name before this.
+
+        Unavailable while copies live that share the owner's work in another number: two would own the same.
+        """
         ...
 
     async def execute(self, changes: Sequence[Change]) -> list[bool]:
         """Each change in its turn, on disk when this returns; whether it was made. Only the journal calls this."""
         ...
 
+
+JOURNAL_OF = "journal-of-"
+"""How a connection is named over which a service commits."""
+
+REFUSED_FOR_S = 10.0
+"""For so long after it was last refused something the store is not usable, as /readyz has it."""
 
 SCRIPT = """
 local at = 2
@@ -103,11 +114,13 @@ def _script_call(change: Change) -> Command:
 class ValkeyStore:
     """The real one, over a small pool of connections."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
         # No retries by the client library: whether a lost command ran is for the journal to find out. Who finds all
         # connections taken waits for one.
         pool: Any = BlockingConnectionPool.from_url(
             url,
+            username=user if password else None,
+            password=password or None,
             socket_timeout=3,
             socket_connect_timeout=1,
             retry=Retry(NoBackoff(), 0),
@@ -115,7 +128,9 @@ class ValkeyStore:
             timeout=3,
         )
         self._redis: Any = Redis(connection_pool=pool)
-        self._scribe = Line(url)
+        self._user = user
+        self._scribe = Line(url, user, password)
+        self._refused: tuple[float, str] = (0.0, "")
 
     async def ping(self) -> str | None:
         """Why the store cannot be used just now, or None."""
@@ -123,12 +138,13 @@ class ValkeyStore:
             await self._ask(self._redis.ping())
         except Unavailable as error:
             return error.detail
-        return None
+        last_s, refusal = self._refused
+        return refusal if refusal and time.monotonic() - last_s < REFUSED_FOR_S else None
 
-    async def connect(self) -> None:
-        """Wait for the store for as long as it takes."""
-        while await self.ping() is not None:
-            await asyncio.sleep(0.1)
+    @property
+    def local_host(self) -> str:
+        """The address of this machine on the way to the store."""
+        return self._scribe.local_host
 
     async def close(self) -> None:
         self._scribe.close()
@@ -176,8 +192,15 @@ class ValkeyStore:
         # A store that was slow may still hold commands of a connection that we gave up, or of a process that died, and
         # would carry them out after we have read what is there.
         self._scribe.renew()
-        name = f"journal-of-{owner}"
-        await self._scribe.ask([("CLIENT", "KILL", "NAME", name, "SKIPME", "yes"), ("CLIENT", "SETNAME", name)])
+        name = f"{JOURNAL_OF}{owner}".encode()
+        kill = ("CLIENT", "KILL", "NAME", name, "SKIPME", "yes")
+        # In one step, so that of two copies that come at once one sees the other.
+        asked: list[Command] = [("MULTI",), kill, ("CLIENT", "SETNAME", name), ("CLIENT", "LIST"), ("EXEC",)]
+        connected = (await self._ask(self._scribe.ask(asked)))[-1][-1]
+        journals = re.findall(rf" name={JOURNAL_OF}(\S+)", connected.decode())
+        if rivals := Shard.named(owner).rivals(journals):
+            self._scribe.renew()
+            raise Unavailable(f"{owner} waits for the end of {', '.join(rivals)}, which shares the same work otherwise")
 
     async def execute(self, changes: Sequence[Change]) -> list[bool]:
         commands: list[Command] = []
@@ -185,12 +208,20 @@ class ValkeyStore:
         for change in changes:
             commands += _commands(change)
             verdicts.append(len(commands) - 1 if change.expected else None)
-        answers = await self._scribe.ask(commands)
+        answers = await self._ask(self._scribe.ask(commands))
         return [at is None or bool(answers[at]) for at in verdicts]
 
     async def _ask(self, asked: Awaitable[T] | Any) -> T:
         try:
             return await asked
+        except NotAllowed as error:
+            raise self._not_allowed(error) from None
+        except (AuthenticationError, NoPermissionError) as error:
+            raise self._not_allowed(NotAllowed(self._user, str(error))) from None
         except (RedisError, OSError, TimeoutError, RuntimeError) as error:
             # RuntimeError is how uvloop speaks of a connection that was reset.
             raise Unavailable(f"Valkey is away: {error!r}"[:300]) from error
+
+    def _not_allowed(self, error: NotAllowed) -> NotAllowed:
+        self._refused = (time.monotonic(), error.detail)
+        return error

@@ -20,14 +20,24 @@ TIMEOUT_S = 3.0
 
 Commands = Sequence[tuple[Any, ...]]
 
+_REFUSALS = ("NOPERM", "NOAUTH", "WRONGPASS", "ERR ACL")
+
+
+class NotAllowed(Unavailable):
+    """The store knows who asks, and does not let him do this."""
+
+    def __init__(self, user: str, why: str) -> None:
+        super().__init__(f"Valkey refuses user {user}: {why}; run `trade2026 secrets` and restart Valkey"[:400])
+
 
 class Line:
     """Connects when first asked, and again only after `renew`: until then what was not answered is unknown."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 6379
-        self._hello: Commands = [("AUTH", parts.username or "default", parts.password)] if parts.password else []
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+        place = urlsplit(url)
+        self._host, self._port = place.hostname or "127.0.0.1", place.port or 6379
+        self._user = user
+        self._hello: Commands = [("AUTH", user, password)] if password else []
         self._wire: _Wire | None = None
 
     async def ask(self, commands: Commands) -> list[Any]:
@@ -40,6 +50,11 @@ class Line:
         self.close()
         self._wire = None
 
+    @property
+    def local_host(self) -> str:
+        """The address that this end of the connection has; "" while there is none."""
+        return self._wire.local_host if self._wire is not None else ""
+
     def close(self) -> None:
         if self._wire is not None:
             self._wire.cut("the connection was given up")
@@ -48,24 +63,33 @@ class Line:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(1):
-                _, wire = await loop.create_connection(lambda: _Wire(loop), self._host, self._port)
+                _, wire = await loop.create_connection(lambda: _Wire(loop, self._user), self._host, self._port)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"Valkey is away: {error!r}"[:300]) from error
         self._wire = wire
         if self._hello:
-            await wire.ask(self._hello)
+            try:
+                await wire.ask(self._hello)
+            except Unavailable as error:
+                wire.cut(error.detail)
+                raise
         return wire
 
 
 class _Wire(asyncio.Protocol):
     """One connection. Once cut it stays so."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, user: str) -> None:
         self._loop = loop
+        self._user = user
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[_Asked] = deque()
         self._why_cut = ""
+
+    @property
+    def local_host(self) -> str:
+        return str(self._transport.get_extra_info("sockname")[0]) if self._transport is not None else ""
 
     async def ask(self, commands: Commands) -> list[Any]:
         if self._transport is None:
@@ -81,6 +105,8 @@ class _Wire(asyncio.Protocol):
             timer.cancel()
         for answer in answers:
             if trouble := _trouble(answer):
+                if str(trouble).startswith(_REFUSALS):
+                    raise NotAllowed(self._user, str(trouble))
                 raise Unavailable(f"Valkey refused: {trouble}"[:300])
         return answers
 

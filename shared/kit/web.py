@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import http
+import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,10 +30,11 @@ from shared.contract.base import NAME_PATTERN, rfc3339
 from shared.contract.base import Message as Words
 from shared.contract.errors import Refused, Unavailable
 from shared.kit.clock import Clock
+from shared.kit.copies import Copies, Incomplete
 from shared.kit.ids import fresh_id
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
-from shared.kit.service import Route
+from shared.kit.service import Owner, Route
 
 BODY_BYTES_MAX = 256 * 1024
 NOTHING = (b"", b"{}", b"null")
@@ -85,12 +87,27 @@ def _plain(value: Any) -> Any:
     return orjson.Fragment(value.shown()) if isinstance(value, Words) else str(value)
 
 
-def open_app(service: str, version: str, routes: list[Route], guard: Callable[[], Awaitable[None]]) -> FastAPI:
-    """The application behind the doors: each route's handler is called once `guard` lets it."""
-    app = FastAPI(title=f"Trade2026 {service}", version=version, dependencies=[Depends(_nothing_unknown)])
+def open_app(
+    service: str,
+    version: str,
+    routes: list[Route],
+    guard: Callable[[], Awaitable[None]],
+    copies: Copies | None = None,
+) -> FastAPI:
+    """The application behind the doors: each route's handler is called once `guard` lets it. Of several copies the
+    owner of what a request is about answers."""
+    # A redirect would name the address as it is seen here. Behind the edge and the front door it is another one.
+    app = FastAPI(
+        title=f"Trade2026 {service}",
+        version=version,
+        dependencies=[Depends(_nothing_unknown)],
+        redirect_slashes=False,
+    )
     for route in routes:
         methods = METHODS if route.method == "*" else [route.method]
         endpoint = _guarded(route.handler, _unguarded if route.always else guard)
+        if copies is not None and route.owner is not None:
+            endpoint = _owned(endpoint, route.owner, copies)
         if route.method == "*":
             app.router.routes.append(_AnyMethod(route.path, endpoint, methods=methods, include_in_schema=False))
         else:
@@ -140,6 +157,20 @@ def _guarded(handler: Callable[..., Awaitable[Any]], guard: Callable[[], Awaitab
     return endpoint
 
 
+def _owned(endpoint: Callable[..., Awaitable[Response]], owner: Owner, copies: Copies) -> Any:
+    """The endpoint, behind a look at whose affair a request is."""
+
+    @functools.wraps(endpoint)
+    async def answered(request_as_sent: Request, **given: Any) -> Any:
+        body = await request_as_sent.body()
+        return await copies.answer(request_as_sent, body, owner(given), functools.partial(endpoint, **given))
+
+    plain = inspect.signature(endpoint)
+    sent = inspect.Parameter("request_as_sent", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    answered.__signature__ = plain.replace(parameters=[*plain.parameters.values(), sent])  # type: ignore[attr-defined]
+    return answered
+
+
 def problem(
     request: HTTPConnection,
     status: int,
@@ -172,7 +203,8 @@ async def _refused(request: Request, error: Any) -> Response:
 
 async def _unavailable(request: Request, error: Any) -> Response:
     headers = {"Retry-After": str(max(1, round(error.retry_after_s)))}
-    return problem(request, 503, "UNAVAILABLE", error.detail, headers=headers)
+    extra = {"done": error.done} if isinstance(error, Incomplete) else None
+    return problem(request, 503, "UNAVAILABLE", error.detail, headers=headers, extra=extra)
 
 
 async def _invalid(request: Request, error: Any) -> Response:
@@ -204,7 +236,9 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
 
 async def _http(request: Request, error: Any) -> Response:
     codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 400: "BAD_REQUEST", 413: "BODY_TOO_LARGE"}
-    detail = f"{request.method} {request.url.path}: {error.detail}"
+    slash = error.status_code == 404 and request.url.path.endswith("/")
+    mend = "; ask without a slash at its end" if slash else ""
+    detail = f"{request.method} {request.url.path}: {error.detail}{mend}"
     return problem(request, error.status_code, codes.get(error.status_code, "HTTP_ERROR"), detail)
 
 

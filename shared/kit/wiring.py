@@ -20,15 +20,16 @@ class RealKit(Kit):
 
     @cached_property
     def bus(self) -> NatsBus:
-        return NatsBus(self.name, self.suite.nats, self.clock, self.meter, self.log)
+        password = self.suite.nats_password(self.name)
+        return NatsBus(self.name, self.suite.nats, self.clock, self.meter, self.log, password)
 
     @cached_property
     def valkey(self) -> ValkeyStore:
-        return ValkeyStore(self.suite.valkey)
+        return ValkeyStore(self.suite.valkey, self.name, self.suite.valkey_password(self.name))
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.name, self.valkey, self.bus.store_all)
+        return Journal(self.name, self.valkey, self.bus.store_all, self.shard)
 
     @cached_property
     def tape(self) -> Tape:

@@ -187,6 +187,17 @@ async def test_an_unknown_path_or_method_is_a_problem_too(client: httpx.AsyncCli
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", ["/list/", "/fail/bug/", "/none/"])
+async def test_a_path_too_long_by_a_slash_is_unknown_and_leads_nowhere_else(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert "ask without a slash at its end" in answer.json()["detail"]
+    assert "location" not in answer.headers
+
+
 def test_what_a_client_wrote_is_never_taken_for_a_time() -> None:
     words = {"symbol": "BTCUSDT", "side": "BUY", "quantity": 1, "metadata": {"x_ns": '5,"y_ns":6,', "at_ns": "7"}}
     command = SubmitOrder.model_validate(words)

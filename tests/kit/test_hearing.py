@@ -38,6 +38,7 @@ from shared.kit.journal import Journal
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
 from shared.kit.service import Heard, answer, batch, follow, on, watch
+from shared.kit.shard import Shard
 from shared.kit.streams import last_sequence, make_stream
 from tests.conftest import Closer
 from tests.servers import Server, nats_server
@@ -46,12 +47,12 @@ from tests.servers import Server, nats_server
 class Rig:
     """A bus and its hearing, as one service has them."""
 
-    def __init__(self, port: int, service: str = "tester") -> None:
+    def __init__(self, port: int, service: str = "tester", shard: Shard | None = None) -> None:
         log = structlog.get_logger()
         self.meter = Meter(service)
         self.bus = NatsBus(service, f"nats://127.0.0.1:{port}", SystemClock(), self.meter, log)
         self.closed_gate: str | None = None
-        self.hearing = Hearing(service, self.bus, self._gate, SystemClock(), self.meter, log)
+        self.hearing = Hearing(shard or Shard(service), self.bus, self._gate, SystemClock(), self.meter, log)
 
     async def _gate(self) -> None:
         if self.closed_gate:
@@ -115,6 +116,24 @@ async def test_a_durable_message_said_before_anyone_listened_is_heard(rig: Rig) 
     await rig.hearing.open(on(POSITION, hear, lane="account"))
 
     await eventually(lambda: heard == [position(1)])
+
+
+async def test_what_waits_in_a_first_row_is_handled_before_the_next_row_is_heard(rig: Rig) -> None:
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        if len(heard) < 2:
+            heard.append(0)
+            raise Unavailable("not yet")
+        heard.append(message.version)
+
+    for version in (1, 2):
+        await rig.bus.say(POSITION, position(version))
+    await rig.hearing.open(on(POSITION, hear, lane="account", first=True))
+
+    assert heard == [0, 0, 1, 2]
+    await rig.bus.say(POSITION, position(3))
+    await eventually(lambda: heard[4:] == [3])
 
 
 async def test_a_message_is_heard_again_after_the_world_was_not_ready(rig: Rig) -> None:
@@ -230,7 +249,7 @@ async def test_a_message_with_a_known_id_is_kept_once(rig: Rig) -> None:
 
 async def test_what_a_full_stream_refuses_is_handed_back_and_the_rest_is_kept(rig: Rig) -> None:
     full = Stream("FULL", ("full.>",), bytes_max=1000, age_max_s=60, discard="new")
-    await make_stream(rig.bus.line, full)
+    await make_stream(rig.bus.line, full, ours=True)
     letters = [Outgoing(str(n), "full.a", b"x" * size) for n, size in enumerate((600, 600, 10))]
 
     assert await rig.bus.store_all(letters) == [letters[1]]

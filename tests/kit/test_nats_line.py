@@ -175,23 +175,114 @@ async def test_a_hearer_that_breaks_ends_nobodys_connection(line: Line) -> None:
     assert line.__dict__["failures"] == ["some: ZeroDivisionError('a bug')"]
 
 
-async def test_a_name_and_a_word_in_the_address_open_a_guarded_server(
-    tmp_path: Path, connected: Callable[..., Any]
-) -> None:
+# A server with users.
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Any:
+    """One that knows a single user, and lets him do a few things."""
     server = nats_server(tmp_path)
-    server.command += ["--user", "trader", "--pass", "p@ss word"]
+    users = tmp_path / "users"
+    users.write_text(GUARDED)
+    server.command += ["--config", str(users)]
     server.start()
-    try:
-        line = await connected(f"nats://trader:p%40ss%20word@127.0.0.1:{server.port}")
-        echo(line, "echo")
-        assert [one.data for one in await line.ask([("echo", b"1", b"")], 5)] == [b"1"]
-        refused = Line("stranger", f"nats://127.0.0.1:{server.port}", failed=_unheard, reconnected=lambda: None)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await refused.connect()
-        await refused.close()
-    finally:
-        server.stop()
+    yield server
+    server.stop()
+
+
+GUARDED = """
+authorization { users: [ { user: tester, password: "p@ss \\"word", permissions: {
+  publish: { allow: [ "echo", "_INBOX.tester.>", "kept.mine", "$JS.API.STREAM.CREATE.KEPT" ] }
+  subscribe: { allow: [ "_INBOX.tester.>", "echo" ] }
+} } ] }
+"""
+PASSWORD = 'p@ss "word'
+
+
+@pytest.fixture
+def user(guarded: Server, closing: Closer) -> Callable[[str], Line]:
+    """A line to it, and what went wrong on it."""
+
+    def comes(password: str) -> Line:
+        told: list[str] = []
+        refused: list[None] = []
+        line = Line(
+            "tester",
+            f"nats://127.0.0.1:{guarded.port}",
+            password,
+            failed=told.append,
+            reconnected=lambda: None,
+            refused=lambda: refused.append(None),
+        )
+        line.__dict__ |= {"told": told, "refused": refused}
+        closing(line.close)
+        return line
+
+    return comes
+
+
+async def test_a_user_is_let_in_by_the_password_and_answered_where_nobody_else_hears(user: Any) -> None:
+    line = user(PASSWORD)
+    await line.connect()
+    echo(line, "echo")
+
+    assert [one.data for one in await line.ask([("echo", b"1", b"")], 5)] == [b"1"]
+    assert line.new_inbox().startswith("_INBOX.tester.")
+    assert line.refusal is None
+
+
+async def test_who_is_not_let_in_says_so_once_and_does_not_name_the_password(user: Any) -> None:
+    line = user("a guess")
+    connecting = asyncio.create_task(line.connect())
+
+    await eventually(lambda: len(line.__dict__["refused"]) > 1)
+
+    [told] = line.__dict__["told"]
+    assert (
+        told
+        == line.refusal
+        == ("NATS refuses user tester: Authorization Violation; run `trade2026 secrets` and restart NATS")
+    )
+    assert not line.is_connected
+    connecting.cancel()
+
+
+async def test_what_may_not_be_said_fails_at_once_and_the_rest_goes_on(user: Any) -> None:
+    line = user(PASSWORD)
+    await line.connect()
+    stream = b'{"name": "KEPT", "subjects": ["kept.*"]}'
+    await line.ask([("$JS.API.STREAM.CREATE.KEPT", stream, b"")], 5)
+
+    async with asyncio.timeout(10):
+        mine, other, again = await line.ask([(f"kept.{who}", b"1", b"") for who in ("mine", "other", "mine")], 60)
+
+    assert (b'"seq":1' in mine.data, b'"seq":2' in again.data, other.data) == (True, True, b"")
+    assert 'Permissions Violation for Publish to "kept.other"' in other.refusal
+    assert line.refusal == other.refusal
+    assert not line._asked
+
+
+async def test_what_may_not_be_heard_is_told(user: Any) -> None:
+    line = user(PASSWORD)
+    await line.connect()
+
+    line.subscribe("_INBOX.other.>", _unheard)
+    await line.flush()
+
+    assert 'Permissions Violation for Subscription to "_INBOX.other.>"' in line.refusal
+
+
+async def test_a_refusal_is_over_with_the_connection(user: Any, guarded: Server) -> None:
+    line = user(PASSWORD)
+    await line.connect()
+    line.publish("kept.other", b"1")
+    await line.flush()
+    assert line.refusal
+
+    guarded.kill()
+    guarded.start()
+
+    await eventually(lambda: line.is_connected and not line.refusal)
 
 
 # A server that misbehaves.
@@ -301,7 +392,7 @@ HEARD = [
     (b"22", "a", "_INBOX.x.7", b"", b""),
     (b"3", "a", "", HEAD, b"MSG"),
     (b"3", "a", "r", HEAD, b""),
-    "-ERR 'Slow Consumer'",
+    "Slow Consumer",
     (b"1", "z", "", b"", b"z"),
 ]
 

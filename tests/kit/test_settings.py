@@ -57,6 +57,24 @@ def test_a_wrong_value_is_an_error_that_names_its_key(suite: Suite) -> None:
         load(Knobs, "fan", suite)
 
 
+def test_origins_are_listed_with_commas_and_are_none_unless_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_suite().origins == frozenset()
+    monkeypatch.setenv("TRADE2026_ORIGINS", "")
+    assert load_suite().origins == frozenset()
+
+    monkeypatch.setenv("TRADE2026_ORIGINS", "https://Desk.example.org, http://10.0.0.5:3000")
+    assert load_suite().origins == {"https://desk.example.org", "http://10.0.0.5:3000"}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["*", "null", "desk.example.org", "https://*.example.org", "https://desk.example.org/"]
+)
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("TRADE2026_ORIGINS", f"https://desk.example.org,{wrong}")
+    with pytest.raises(SettingsError, match="TRADE2026_ORIGINS: .*such as https://desk.example.org"):
+        load_suite()
+
+
 def test_only_loopback_may_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADE2026_HOST", "0.0.0.0")
 
@@ -97,3 +115,24 @@ def test_a_bad_instrument_is_an_error_that_names_its_field(suite: Suite) -> None
 
     with pytest.raises(SettingsError, match="price_tick"):
         load_instruments(suite)
+
+
+@pytest.mark.parametrize("name", ["TRADE2026_NATS_URL", "TRADE2026_VALKEY_URL"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "nats://oms:hush@10.0.0.1:4222")
+
+    with pytest.raises(SettingsError, match=f"{name}: must name no user and no password") as refused:
+        load_suite()
+
+    assert "hush" not in str(refused.value)
+
+
+def test_a_password_is_found_beside_the_servers_that_ask_for_it(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "var" / "secrets", tmp_path / "secrets"
+    for folder, word in ((ours, "embedded"), (theirs, "elsewhere")):
+        folder.mkdir(parents=True)
+        (folder / "live_gateway_password").write_text(f"{word}\n")
+    suite = Suite(var=tmp_path / "var", secrets=theirs, nats_url="nats://10.0.0.1:4222")
+
+    assert (suite.nats_password("live-gateway"), suite.valkey_password("live-gateway")) == ("elsewhere", "embedded")
+    assert suite.nats_password("oms") == ""

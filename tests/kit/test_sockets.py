@@ -30,7 +30,7 @@ WAIT_S = 10
 class House:
     """A service with sockets, and what its handlers saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, origins: frozenset[str] = frozenset()) -> None:
         self.trouble: str | None = None
         self.streams: list[SocketStream] = []
         self.left = asyncio.Event()
@@ -44,7 +44,7 @@ class House:
         ]
         app = open_app("test", "1", [], self.guard)
         log = structlog.get_logger()
-        options = open_sockets(app, rows, self.guard, self.meter, log)
+        options = open_sockets(app, rows, self.guard, self.meter, log, origins)
         doors = Doors(app, SystemClock(), self.meter, log)
         self.server = uvicorn.Server(
             uvicorn.Config(
@@ -89,9 +89,12 @@ class House:
         return b'trade2026_sockets{service="test"} 0.0' in self.meter.exposition()
 
 
+DESK = "https://desk.example.org"
+
+
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
-    house = House()
+    house = House(frozenset({DESK}))
     serving = asyncio.create_task(house.server.serve())
     while not house.server.started:
         await asyncio.sleep(0.005)
@@ -174,6 +177,16 @@ async def test_a_page_from_elsewhere_is_refused(house: House) -> None:
 
     async with house.reader("/ws/feed/default", origin="http://localhost:3000") as reader:
         assert await heard(reader) == {"account": "default"}
+
+
+async def test_a_page_of_an_origin_that_is_listed_is_let_in_by_whatever_name(house: House) -> None:
+    for told in (DESK, "https://DESK.example.org"):
+        async with house.reader("/ws/feed/default", origin=told) as reader:
+            assert await heard(reader) == {"account": "default"}
+    for other in (f"{DESK}:8443", "http://desk.example.org", f"{DESK}.evil.example", "null"):
+        status, problem = await turned_away(house.reader("/ws/feed/default", origin=other))
+        assert (status, problem["code"]) == (403, "ORIGIN_REFUSED"), other
+    assert "TRADE2026_ORIGINS" in problem["detail"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from shared.kit.bus import Outgoing
 from shared.kit.fakes import FakeValkey
 from shared.kit.journal import Journal
 from shared.kit.outbox import Kept
+from shared.kit.transaction import Transaction
 from shared.kit.valkey import Valkey, ValkeyStore
 from tests.conftest import Closer
 from tests.servers import Server, free_port, valkey_server
@@ -225,7 +228,8 @@ async def test_commits_go_on_over_a_new_connection_once_the_store_is_back(closin
     with pytest.raises(Unavailable):
         await commit("lost")
     server.start()
-    await store.connect()
+    while await store.ping():
+        await asyncio.sleep(0.01)
     await journal.recall()
     journal.mend()
 
@@ -252,3 +256,62 @@ async def test_a_new_life_ends_what_an_earlier_one_has_under_way(valkey: Server,
     transaction.put("h:one", "fresh")
     assert await fresh.commit(transaction), "an owner of another name ends nothing"
     assert await later.raw("h:one") == b"fresh"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A Valkey that lets one user keep some keys and read others."""
+    users = tmp_path / "users"
+    allowed = "+ping +get +set +del +multi +exec +eval +client|setname +client|kill +client|list +client|setinfo"
+    digest = sha256(b"p@ss").hexdigest()
+    users.write_text(
+        f"user default on nopass -@all +ping\nuser tester on #{digest} -@all {allowed} ~mine:* %R~read:*\n"
+    )
+    server = valkey_server(tmp_path)
+    server.command += ["--aclfile", str(users)]
+    yield server.start()
+    server.stop()
+
+
+async def test_a_user_of_the_store_does_what_he_may(guarded: Server, closing: Closer) -> None:
+    store = ValkeyStore(f"redis://127.0.0.1:{guarded.port}", "tester", "p@ss")
+    closing(store.close)
+    await store.fence("tester")
+
+    transaction = Transaction("tester")
+    transaction.put("mine:1", "words")
+    transaction.expect("read:1", None)
+    assert await store.execute([transaction.sealed()[0]]) == [True]
+    assert await store.raw("mine:1") == b"words"
+    assert await store.ping() is None
+
+
+@pytest.mark.parametrize("password", ["a guess", ""])
+async def test_a_user_whom_the_store_does_not_know_says_so(guarded: Server, closing: Closer, password: str) -> None:
+    store = ValkeyStore(f"redis://127.0.0.1:{guarded.port}", "tester", password)
+    closing(store.close)
+
+    for asked in (lambda: store.raw("mine:1"), lambda: store.fence("tester"), lambda: store.fence("tester")):
+        with pytest.raises(Unavailable, match="Valkey refuses user tester.*run `trade2026 secrets`") as refused:
+            await asked()
+        assert "guess" not in str(refused.value)
+    assert "Valkey refuses user tester" in str(await store.ping())
+
+
+@pytest.mark.parametrize("guard", [[], ["mine:2"], ["other:1"]])
+async def test_a_commit_that_is_not_allowed_breaks_the_journal_in_clear_words(
+    guarded: Server, closing: Closer, guard: list[str]
+) -> None:
+    store = ValkeyStore(f"redis://127.0.0.1:{guarded.port}", "tester", "p@ss")
+    closing(store.close)
+    journal = Journal("tester", store, nowhere)
+    transaction = journal.transaction()
+    transaction.put("mine:1", "words")
+    transaction.put("read:1" if guard != ["other:1"] else "mine:3", "words")
+    for key in guard:
+        transaction.expect(key, None)
+
+    with pytest.raises(Unavailable, match="Valkey refuses user tester"):
+        await journal.commit(transaction)
+    assert "Valkey refuses user tester" in str(journal.broken)
+    assert "Valkey refuses user tester" in str(await store.ping())

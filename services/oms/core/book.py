@@ -39,8 +39,9 @@ class Change:
 class Book:
     """Open orders by id, with their fills and what is set aside for them; groups that still have an open order."""
 
-    def __init__(self, terms: Terms, release_wait_s: float) -> None:
+    def __init__(self, terms: Terms, release_wait_s: float, turn: tuple[int, int] = (1, 1)) -> None:
         self._terms = terms
+        self._turn = turn
         self._release_wait_s = release_wait_s
         self._newest_ns = 0
         self.orders: dict[str, Order] = {}
@@ -56,14 +57,18 @@ class Book:
 
     def blank(self) -> Book:
         """An empty book of the same terms, to be filled from the store; what the market shows stands."""
-        other = Book(self._terms, self._release_wait_s)
+        other = Book(self._terms, self._release_wait_s, self._turn)
         other._newest_ns = self._newest_ns
         other.stops = self.stops.emptied()
         return other
 
     def next_ns(self, now_ns: int) -> int:
-        """A time that no other order or fill has, so that it can serve as a cursor: now, in whole microseconds."""
-        self._newest_ns = max(now_ns // 1000 * 1000, self._newest_ns + 1000)
+        """A time that no other order or fill has, so that it can serve as a cursor: now, in whole microseconds.
+
+        Copies of the oms that work side by side take turns: each has every so manieth microsecond.
+        """
+        at_us, (index, count) = max(now_ns // 1000, self._newest_ns // 1000 + 1), self._turn
+        self._newest_ns = (at_us + (index - at_us) % count) * 1000
         return self._newest_ns
 
     def open_orders(self) -> Iterator[Order]:

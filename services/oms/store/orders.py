@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, overload
 
 from shared.contract import keys, subjects
@@ -66,9 +66,10 @@ def _word(command: Command) -> str:
 class OrderStore:
     """Orders by id and by account; every change of one is a single transaction with all it entails."""
 
-    def __init__(self, valkey: Valkey, journal: Journal) -> None:
+    def __init__(self, valkey: Valkey, journal: Journal, owns: Callable[[str], bool] = lambda _: True) -> None:
         self._valkey = valkey
         self._journal = journal
+        self._owns = owns
 
     async def keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
         """Commit changes of one account's orders with all they entail, and what is to be said of them.
@@ -193,8 +194,8 @@ class OrderStore:
         return [(order, await self._fills_known(order)) for order in orders.values()]
 
     async def recall(self, book: Recalled) -> None:
-        """Fill a book with every account as it was committed, and the orders that may still change it."""
-        for account in await self.accounts():
+        """Fill a book with every account of ours as it was committed, and the orders that may still change it."""
+        for account in await self.own_accounts():
             positions = await self.positions(account) + await self.shares(account)
             book.restore(await self.balance(account), positions, await self.reservations(account))
             for order, fills in await self.standing(account):
@@ -250,6 +251,10 @@ class OrderStore:
 
     async def accounts(self) -> list[str]:
         return sorted(await self._valkey.members(keys.accounts()))
+
+    async def own_accounts(self) -> list[str]:
+        """Those that belong to this copy of the oms."""
+        return [account for account in await self.accounts() if self._owns(account)]
 
     async def balance(self, account: str) -> Balance | None:
         return await self._valkey.get(keys.account(account), Balance)

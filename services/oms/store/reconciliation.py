@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TypeVar
 
+from services.oms.store.orders import OrderStore
 from shared.contract import keys, subjects
 from shared.contract.accounts import Position
 from shared.contract.base import Message
@@ -20,12 +21,10 @@ CHUNK = 200
 
 
 class ReconciliationStore:
-    def __init__(self, valkey: Valkey, journal: Journal) -> None:
+    def __init__(self, orders: OrderStore, valkey: Valkey, journal: Journal) -> None:
+        self.accounts = orders.own_accounts
         self._valkey = valkey
         self._journal = journal
-
-    async def accounts(self) -> list[str]:
-        return sorted(await self._valkey.members(keys.accounts()))
 
     async def orders(self, account: str, order_ids: Collection[str]) -> list[Order]:
         return await self._many([keys.order(account, one) for one in order_ids], Order)

@@ -28,7 +28,7 @@ from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import kernel, layout, snapshot
 from shared.domain.bars.layout import INTERVALS, LANES, Said, State, Ticks
-from shared.domain.bars.taken import PLACES_MIN, hash_all, living, placed, places_for
+from shared.domain.bars.taken import PLACES_MIN, hash_all, living, placed, places_for, salt_of
 
 __all__ = ["INTERVALS", "BarFold", "SaidBar"]
 
@@ -59,6 +59,7 @@ class BarFold:
         self._number: dict[tuple[str, str], int] = {}
         self._replays: list[tuple[str, ...]] = []
         self._state = State(*layout.empty_series(64), placed(np.empty((0, 3), np.uint64), places_for(0)))
+        self._salts = np.zeros(64, np.uint64)
         self._tally = np.zeros(5, np.int64)
         self._keys = np.zeros(CHUNK, np.uint64)
         self._room = layout.room(layout.SAID_ROWS)
@@ -124,6 +125,8 @@ class BarFold:
         self._number = {name: at for at, name in enumerate(names)}
         self._known.clear()
         self._state = State(*series, placed(entries, places_for(len(entries))))
+        self._salts = np.zeros(len(self._state.facts), np.uint64)
+        self._salts[: len(names)] = [salt_of(*name) for name in names]
         self._tally[layout.HELD] = len(entries)
 
     # Series.
@@ -146,6 +149,8 @@ class BarFold:
             self._replays.append(())
             if number == len(self._state.facts):
                 self._state = layout.doubled(self._state)
+                self._salts = np.concatenate((self._salts, np.zeros_like(self._salts)))
+            self._salts[number] = salt_of(*name)
         return number
 
     def _begin_anew(self, columns: TickColumns, series: NDArray[np.int64]) -> list[SaidBar]:
@@ -176,7 +181,7 @@ class BarFold:
         if count and not 0 <= ticks.codes.min() <= ticks.codes.max() < len(ticks.series):
             raise ValueError("codes must index symbols")
         self._make_places(count)
-        hash_all(ticks, self._state.facts, self._state.taken, self._keys)
+        hash_all(ticks, self._state.facts, self._salts, self._state.taken, self._keys)
         said: list[SaidBar] = []
         begin = 0
         while begin < count:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +26,9 @@ def owner_of(s: int, epoch: int) -> np.uint64:
 
 
 @compiled
-def hash_of(data: NDArray[np.uint8], begin: int, end: int, owner: np.uint64) -> np.uint64:
-    """64 bits of an id and its owner, never 0. Bytes are taken eight at a time."""
-    h = owner * _MIX ^ np.uint64(end - begin)
+def hash_of(data: NDArray[np.uint8], begin: int, end: int, salt: np.uint64) -> np.uint64:
+    """64 bits of an id and its series' salt, never 0. Bytes are taken eight at a time."""
+    h = salt * _MIX ^ np.uint64(end - begin)
     at = begin
     while at + 8 <= end:
         word = np.uint64(0)
@@ -47,7 +49,13 @@ def hash_of(data: NDArray[np.uint8], begin: int, end: int, owner: np.uint64) -> 
 
 
 @compiled
-def hash_all(ticks: Ticks, facts: NDArray[np.int64], taken: NDArray[np.uint64], keys: NDArray[np.uint64]) -> np.uint64:
+def hash_all(
+    ticks: Ticks,
+    facts: NDArray[np.int64],
+    salts: NDArray[np.uint64],
+    taken: NDArray[np.uint64],
+    keys: NDArray[np.uint64],
+) -> np.uint64:
     """The key of each tick's id, 0 where it has none.
 
     Each key's place is read on the way, ahead of its use: these reads wait for memory side by side, those of the fold
@@ -60,7 +68,7 @@ def hash_all(ticks: Ticks, facts: NDArray[np.int64], taken: NDArray[np.uint64], 
         keys[i] = 0
         if end > begin:
             s = int(ticks.series[ticks.codes[i]])
-            keys[i] = hash_of(ticks.id_data, begin, end, owner_of(s, facts[s, EPOCH]))
+            keys[i] = hash_of(ticks.id_data, begin, end, salts[s] + np.uint64(facts[s, EPOCH]))
             touched ^= taken[keys[i] & mask, KEY]
     return touched
 
@@ -114,6 +122,12 @@ def placed(entries: NDArray[np.uint64], places: int) -> NDArray[np.uint64]:
             place = (place + _ONE) & mask
         taken[place] = entries[entry]
     return taken
+
+
+def salt_of(venue: str, symbol: str) -> np.uint64:
+    """What makes the same trade id another one in another series: of its name, so that its number may change."""
+    digest = hashlib.blake2b(f"{venue} {symbol}".encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little"))
 
 
 def places_for(count: int) -> int:

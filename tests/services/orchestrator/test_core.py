@@ -26,7 +26,3 @@ def test_infrastructure_is_down_when_one_that_needs_it_says_so() -> None:
 def test_services_of_different_builds_are_noticed() -> None:
     assert core.system({"a": UP, "b": UP}, [])["same_build"]
     assert not core.system({"a": UP, "b": {**UP, "git": "b"}}, [])["same_build"]
-
-
-def test_only_known_headers_pass() -> None:
-    assert core.pick({"idempotency-key": "k", "cookie": "c"}, core.PASSED_IN) == {"idempotency-key": "k"}

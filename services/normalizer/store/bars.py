@@ -1,4 +1,4 @@
-"""What the normalizer remembers: the newest bars, and how far into the stream its fold reaches."""
+"""The newest bars of each series."""
 
 from __future__ import annotations
 
@@ -55,20 +55,6 @@ class BarStore:
             "empty": sum(bar.empty_before for bar in bars[1:]),
             "bars": bars,
         }
-
-    async def save(self, sequence: int, fold: bytes) -> None:
-        """The fold after everything up to this place in the stream."""
-        transaction = self._journal.transaction()
-        transaction.put(keys.checkpoint("normalizer"), b"%d\n%b" % (sequence, fold))
-        await self._journal.commit(transaction)
-
-    async def saved(self) -> tuple[int, bytes] | None:
-        """What was saved last."""
-        held = await self._valkey.raw(keys.checkpoint("normalizer"))
-        if held is None:
-            return None
-        sequence, _, fold = held.partition(b"\n")
-        return int(sequence), fold
 
     def _count(self, bars: Sequence[Bar]) -> dict[str, int]:
         counts: dict[str, int] = {}
