@@ -21,8 +21,8 @@ AT_ONCE = 2000
 class Records:
     """What is stored under accounts whose names begin alike."""
 
-    def __init__(self, port: int, tape: Path) -> None:
-        self._valkey = Redis(port=port, socket_timeout=10)
+    def __init__(self, valkey: Redis, tape: Path) -> None:
+        self._valkey = valkey
         self._tape = tape
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from random import Random
 
 import psutil
 import yaml
+from redis import Redis
 
 from shared.cli import state
 from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
@@ -76,7 +77,10 @@ class Stage:
         write_config(config, self.bounds)
         self.suite = Suite(var, {"TRADE2026_CONFIG": str(config), **WAITS, **(environment or {})}, _offset())
         self.offset = self.suite.offset
-        self.records = Records(valkey_port or VALKEY_PORT + self.offset, var / "tape" / "tape.db")
+        # Servers that are not the suite's own know no users.
+        self.known: Mapping[str, str] = {} if valkey_port else self.suite.known()
+        valkey = Redis(port=valkey_port, socket_timeout=10) if valkey_port else self.suite.valkey()
+        self.records = Records(valkey, var / "tape" / "tape.db")
         self.samples: list[Sample] = []
         self.trades: list[Trade] = []
 

@@ -45,6 +45,7 @@ class Divided(Stage):
         urls = {"nats": f"nats://127.0.0.1:{proxies['nats'].port}"}
         urls["valkey"] = f"redis://127.0.0.1:{proxies['valkey'].port}"
         environment = {f"TRADE2026_{name.upper()}_URL": url for name, url in urls.items()}
+        environment["TRADE2026_SECRETS"] = str(var / "none")
         super().__init__(var, environment, valkey_port=valkey_port)
         self._proxies = proxies
 

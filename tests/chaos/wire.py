@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import nats
 from nats.aio.client import Client
@@ -26,12 +26,12 @@ class Wire:
         self._streams = client.jetstream(timeout=5)
 
     @classmethod
-    async def open(cls, port: int) -> Wire:
+    async def open(cls, port: int, known: Mapping[str, str]) -> Wire:
         async def quiet(_: Exception) -> None:
             """That servers die is why we are here."""
 
         url = f"nats://127.0.0.1:{port}"
-        return cls(await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=quiet))
+        return cls(await nats.connect(url, **known, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=quiet))
 
     async def close(self) -> None:
         await self._client.close()

@@ -28,11 +28,13 @@ class Ears:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: list[Lanes[Any]] = []
 
-    def open(self, row: Any) -> None:
+    async def open(self, row: Any) -> None:
         """Begin to hear one row."""
         match row:
             case On():
-                self._open_lanes(row)
+                consumer = self._open_lanes(row)
+                while row.first and consumer.unfinished:
+                    await self._world.loop.sleep(0.02)
             case Watch():
                 self._open_watch(row)
             case Answer():
@@ -54,7 +56,7 @@ class Ears:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _open_lanes(self, row: On) -> None:
+    def _open_lanes(self, row: On) -> Consumer:
         consumer = self._broker.consumer(self._life.name, row.subject)
 
         async def work(stored: Stored) -> None:
@@ -81,6 +83,7 @@ class Ears:
 
         self._consumers.append(consumer)
         consumer.open(self._life, put)
+        return consumer
 
     def _open_watch(self, row: Watch) -> None:
         async def work(message: Any) -> None:

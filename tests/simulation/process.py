@@ -226,7 +226,7 @@ class Process:
         context = context_of(life)
         self._ears = Ears(self.broker, life, context, self._gate)
         for row in service.hears:
-            self._ears.open(row)
+            await self._ears.open(row)
         self._repeating = [self.world.loop.create_task(self._repeat(each)) for each in service.every]
 
     async def _recover(self, life: Life) -> None:

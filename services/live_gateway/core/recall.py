@@ -44,16 +44,18 @@ class Recall:
 
     async def of(self, message: CancelOrder | ReplaceOrder) -> VenueOrder | None:
         """The order a message speaks of, if it was ever seen."""
-        while message.order_id in self._floor.arriving:
-            await self._store.settled()
         lives = self._paper.lives
-        if known := self.here(message.order_id):
-            return known
-        found = await self._store.find(message.account, message.order_id)
-        if lives != self._paper.lives:
-            raise Unavailable("the orders were recalled meanwhile")
-        # Memory has the last word: the order may have come and gone while the store was being asked.
-        return self.here(message.order_id) or found
+        while True:
+            while message.order_id in self._floor.arriving:
+                await self._store.settled()
+            if known := self.here(message.order_id):
+                return known
+            found = await self._store.find(message.account, message.order_id)
+            if lives != self._paper.lives:
+                raise Unavailable("the orders were recalled meanwhile")
+            # Memory has the last word: the order may have come while the store was being asked, and may have gone.
+            if message.order_id not in self._floor.arriving:
+                return self.here(message.order_id) or found
 
     async def repeat(self, order: VenueOrder) -> None:
         """Say again all that somebody may have missed; it may have been decided a moment ago and not be on disk yet."""

@@ -92,7 +92,7 @@ class Switchboard:
             self._fallen = [change for change in self._fallen if change not in fallen]
 
     async def look_up(self) -> None:
-        """What risk has committed, whether we have heard of it or not."""
+        """What risk has committed, also while the bus brings nothing."""
         for kill in await self._store.keyed():
             self._kill(kill)
 

@@ -17,7 +17,7 @@ from shared.contract.subjects import RISK_ALERT, RISK_KILL, RISK_RELEASE
 from shared.kit import Journal, Transaction, Valkey
 
 OWNER = "risk"
-ALERTS = keys.alert("")
+ALERTS, KILLS = keys.alert(""), keys.kill("")
 
 Write = tuple[str, Message | str | None]
 """A key and what to put there; None: drop it."""
@@ -125,3 +125,6 @@ def _write(transaction: Transaction, writes: Iterable[Write]) -> None:
         else:
             transaction.put(key, value)
             transaction.set_add(index, key)
+        if key.startswith(KILLS):
+            note = transaction.set_drop if value is None else transaction.set_add
+            note(keys.killed(), key.removeprefix(KILLS))

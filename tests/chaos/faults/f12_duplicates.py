@@ -20,7 +20,7 @@ async def play(scene: Scene, _victim: str) -> None:
         # Nothing is left near the market, where the next trade could move the books as well.
         await client.sweep_all()
     before = await scene.judged()
-    wire = await Wire.open(scene.stage.port("nats"))
+    wire = await Wire.open(scene.stage.port("nats"), scene.stage.known)
     try:
         again = [
             (subject, report)

@@ -19,7 +19,7 @@ MIX = Mix(brackets=0, pairs=0, replaced=0)
 async def play(scene: Scene, victim: str) -> None:
     stage = scene.stage
     assert isinstance(stage, Unattended)
-    wire = await Wire.open(stage.port("nats"))
+    wire = await Wire.open(stage.port("nats"), stage.known)
     venue = ScriptedVenue(wire, scene.rng)
     try:
         for account in scene.accounts:

@@ -49,7 +49,7 @@ async def play(scene: Scene, victim: str) -> None:
     venue = "binance" if isinstance(scene.stage, Dealing) else "paper"
     scopes = ("firm", f"account.{scene.accounts[0]}", "symbol.BTCUSDT", "strategy.alpha", f"venue.{venue}")
     scope = scene.rng.choice(scopes)
-    wire = await Wire.open(scene.stage.port("nats"))
+    wire = await Wire.open(scene.stage.port("nats"), scene.stage.known)
     try:
         async with scene.load(hands=HANDS, mix=MIX, venue=venue) as client:
             for _ in range(0 if frozen else ROUNDS - 1):
@@ -57,7 +57,7 @@ async def play(scene: Scene, victim: str) -> None:
                 await scene.flowing(client)
             await scene.moment()
             async with _frozen(scene, frozen):
-                await _kill(scene, wire, way, scope, prompt=not frozen)
+                await _kill(scene, wire, way, scope, prompt=frozen != "valkey")
             await until(lambda: _stands(scene, scope), "the live gateway to hold the kill", WITHIN_S)
             await _goes_on(client)
             await _crash(scene)
@@ -94,7 +94,8 @@ async def _frozen(scene: Scene, server: str) -> AsyncGenerator[None]:
 
 
 async def _kill(scene: Scene, wire: Wire, way: str, scope: str, *, prompt: bool) -> None:
-    """Returns once it is acknowledged. `prompt`: nothing keeps the gateway from cancelling at once."""
+    """Returns once it is acknowledged. `prompt`: nothing keeps the gateway from cancelling at once. That NATS stands
+    still does not, since a kill also lies in the store; that the store does may."""
     words = {"scope": scope, "reason": "chaos", "actor": "setter"}
     if way == "file":
         (scene.stage.var / "kill" / scope).write_text("chaos")

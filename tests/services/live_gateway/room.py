@@ -28,7 +28,8 @@ class Room:
             self.service: Service = module.wire(kit, settings)
         finally:
             module.open_venues = opened
-        self.gateway: module.LiveGateway = next(r.handler.__self__ for r in self.service.hears)  # type: ignore
+        orders = next(row for row in self.service.hears if row.subject == subjects.ORDER_NEW)  # type: ignore
+        self.gateway: module.LiveGateway = orders.handler.__self__  # type: ignore
 
     async def begin(self) -> Room:
         await self.kit.journal.recall()

@@ -17,6 +17,7 @@ from shared.kit.fakes import FakeClock, fake_kit
 from tests.services.live_gateway.conftest import INSTRUMENTS, NOW_NS, D, quote, route
 from tests.services.live_gateway.room import ENABLED, Room
 
+ROUND_S = 0.1
 SCOPES = ["firm", "account.default", "strategy.swing", "venue.paper", "symbol.BTCUSDT"]
 
 
@@ -246,6 +247,20 @@ async def test_a_kill_that_risk_committed_stops_orders_before_anybody_has_told_t
     assert [status for _, status, _ in await room.said()] == ["REJECTED"]
 
 
+async def test_a_kill_that_risk_committed_cancels_what_is_at_work_though_the_bus_brings_nothing(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+    await room.hear(subjects.ORDER_NEW, real())
+    await room.settled()
+    keep(room, kill())
+
+    for row in room.service.every:
+        if row.seconds <= ROUND_S:
+            await row.handler()
+
+    assert sorted(await room.statuses()) == ["CANCELED", "CANCELED", "WORKING", "WORKING"]
+    assert room.venue.count("cancel") == 1
+
+
 async def test_a_kill_that_was_lifted_while_the_gateway_was_down_is_lifted(room: Room) -> None:
     await room.hear(subjects.RISK_KILL, kill())
     room.kit.valkey.store[keys.lifted("firm")] = str(NOW_NS + 5).encode()
@@ -341,3 +356,4 @@ def keep(room: Room, one: Kill) -> None:
     """As risk keeps a kill."""
     room.kit.valkey.store[keys.kill(one.scope)] = one.encode()
     room.kit.valkey.store.setdefault(keys.kept("risk"), set()).add(keys.kill(one.scope))
+    room.kit.valkey.store.setdefault(keys.killed(), set()).add(one.scope)

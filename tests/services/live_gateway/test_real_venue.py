@@ -190,6 +190,27 @@ async def test_a_cancel_said_again_has_the_venue_asked_about_an_order_in_doubt(r
     assert room.venue.count("find") == asked + 1
 
 
+async def test_a_cancel_that_finds_its_order_on_disk_before_it_stands_here_waits_for_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, coming = room.kit.valkey.get, list[asyncio.Task[None]]()
+
+    async def get_while_it_comes(key: str, kind: Any) -> Any:
+        if not coming:
+            coming.append(asyncio.create_task(room.hear(subjects.ORDER_NEW, wanted())))
+            while keys.venue_order("default", ORDER) not in room.kit.valkey.store:
+                await asyncio.sleep(0)
+        return await get(key, kind)
+
+    monkeypatch.setattr(room.kit.valkey, "get", get_while_it_comes)
+    await room.hear(subjects.ORDER_CANCEL, CANCEL)
+    await coming[0]
+    await room.settled()
+
+    assert room.venue.count("submit") == 1
+    assert (await room.statuses())[-1] == "CANCELED"
+
+
 async def test_an_order_that_is_over_and_comes_again_is_not_begun_anew_by_its_own_cancel(room: Room) -> None:
     await sent(room)
     room.venue.fill("5")
