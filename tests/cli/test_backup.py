@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,8 +20,11 @@ from typer.testing import CliRunner, Result
 
 from shared.cli import state
 from shared.cli.main import app
+from shared.contract.tables import FILLS
+from shared.kit.sqlite_tape import SqliteTape
 from tests.conftest import IN_CI
 from tests.journeys.rig import CHECKOUT, free_offset
+from tests.questdb_server import QuestServer
 
 FILES = {
     "valkey/appendonlydir/appendonly.aof.manifest": b"file a seq 1 type b\n",
@@ -169,13 +173,57 @@ def test_without_being_asked_no_secret_is_saved(saved: Path) -> None:
     assert not [path for path in saved.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
 
 
-def test_a_tape_in_questdb_is_said_not_to_be_in_it(
+@pytest.mark.questdb
+def test_a_tape_goes_into_questdb_where_that_keeps_it_and_comes_out_of_it_again(
+    source: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, questdb_jar: str
+) -> None:
+    with closing(sqlite3.connect(source.var / "tape" / "tape.db")) as tape:
+        tape.execute("DROP TABLE ticks")
+    asyncio.run(written(SqliteTape(source.var / "tape" / "tape.db")))
+    assert trade2026("backup", str(tmp_path / "from file")).exit_code == 0
+    server = QuestServer(questdb_jar, tmp_path / "questdb").start()
+    try:
+        monkeypatch.setenv("TRADE2026_QUESTDB_HTTP", server.http)
+        monkeypatch.setenv("TRADE2026_QUESTDB_PG", server.pg)
+        home = Home(tmp_path / "there", monkeypatch).configured().here()
+        assert trade2026("restore", str(tmp_path / "from file")).exit_code == 0
+        assert not (home.var / "tape").exists()
+        said = json.loads(trade2026("backup", str(tmp_path / "from questdb"), "--json").stdout)
+        assert "tape" in {one["part"] for one in said["parts"]}
+
+        Home(tmp_path / "other", monkeypatch).configured().here()
+        assert "the tape in QuestDB" in refused("restore", str(tmp_path / "from questdb"))
+        said = json.loads(trade2026("restore", str(tmp_path / "from questdb"), "--replace", "--json").stdout)
+        assert [name.partition("_before_")[0] for name in said["aside"]] == ["fills"]
+    finally:
+        server.kill()
+    monkeypatch.delenv("TRADE2026_QUESTDB_HTTP")
+    last = Home(tmp_path / "last", monkeypatch).configured().here()
+    assert trade2026("restore", str(tmp_path / "from questdb")).exit_code == 0
+    assert asyncio.run(fills(SqliteTape(last.var / "tape" / "tape.db"))) == [FILL]
+
+
+FILL: dict[str, Any] = {"timestamp": 7, **{name: f"some {name}" for name in FILLS.columns}}
+
+
+async def written(tape: SqliteTape) -> None:
+    await tape.append(FILLS, {name: [word] for name, word in FILL.items()})
+    await tape.close()
+
+
+async def fills(tape: SqliteTape) -> list[dict[str, Any]]:
+    found = await tape.read(FILLS)
+    await tape.close()
+    return found
+
+
+def test_a_suite_whose_questdb_does_not_answer_is_not_saved_by_halves(
     source: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRADE2026_QUESTDB_HTTP", "127.0.0.1:1")
-    words = json.loads(trade2026("backup", str(tmp_path / "saved"), "--json").stdout)
-    assert "tape" not in {one["part"] for one in words["parts"]}
-    assert "QuestDB at 127.0.0.1:1" in words["left_out"][0]
+    monkeypatch.setenv("TRADE2026_QUESTDB_PG", "127.0.0.1:1")
+    assert "QuestDB does not answer at 127.0.0.1:1" in refused("backup", str(tmp_path / "saved"))
+    assert not (tmp_path / "saved").exists()
 
 
 def test_what_else_lies_in_var_is_said_not_to_be_in_it(source: Home, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,16 @@ from redis import Redis
 
 from shared.cli.backups import valkey as valkey_dumps
 from shared.cli.backups.jetstream import JetStream, copied
-from shared.cli.backups.tape import TapeLook
+from shared.cli.backups.questdb import QuestLook, check_empty, put_back
+from shared.cli.backups.tape import FileLook
 from shared.cli.backups.valkey import LateError, Valkey
 from shared.cli.trouble import Trouble
 from shared.contract.subjects import STREAMS
+from shared.contract.tables import FILLS, QUOTES, TABLES, Table
+from shared.kit.columns import Row
+from shared.kit.questdb_tape import QuestTape
+from shared.kit.tape import Tape
+from tests.questdb_server import QuestServer
 from tests.servers import Server, nats_server, valkey_server
 
 # Valkey.
@@ -220,18 +226,110 @@ async def test_a_server_without_the_streams_is_told_in_one_line(tmp_path: Path) 
 # The tape.
 
 
-def test_a_tape_is_saved_as_it_was_when_the_look_was_opened(tmp_path: Path) -> None:
+async def test_a_tape_is_saved_as_it_was_when_the_look_was_opened(tmp_path: Path) -> None:
     source = tmp_path / "tape.db"
-    with closing(sqlite3.connect(source)) as tape, TapeLook(source) as look:
-        tape.execute("PRAGMA journal_mode=WAL")
-        tape.execute("CREATE TABLE ticks (n INTEGER PRIMARY KEY, words TEXT)")
-        tape.executemany("INSERT INTO ticks VALUES (?, ?)", [(n, "x" * 500) for n in range(2000)])
-        tape.commit()
-        look.pin()
-        tape.executemany("INSERT INTO ticks VALUES (?, ?)", [(n, "y" * 500) for n in range(2000, 4000)])
-        tape.commit()
-        look.copy(tmp_path / "saved" / "tape.db")
+    async with aclosing(FileLook(source)) as look:
+        with closing(sqlite3.connect(source)) as tape:
+            tape.execute("PRAGMA journal_mode=WAL")
+            tape.execute("CREATE TABLE ticks (n INTEGER PRIMARY KEY, words TEXT)")
+            tape.executemany("INSERT INTO ticks VALUES (?, ?)", [(n, "x" * 500) for n in range(2000)])
+            tape.commit()
+            assert await look.settle() > 0
+            await look.pin()
+            tape.executemany("INSERT INTO ticks VALUES (?, ?)", [(n, "y" * 500) for n in range(2000, 4000)])
+            tape.commit()
+            await look.copy(tmp_path / "saved" / "tape.db")
     with closing(sqlite3.connect(tmp_path / "saved" / "tape.db")) as saved:
         assert saved.execute("SELECT count(*), max(n) FROM ticks").fetchone() == (2000, 1999)
         assert saved.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert [path.name for path in (tmp_path / "saved").iterdir()] == ["tape.db"]
+
+
+# The tape in QuestDB.
+
+T0 = 19_000 * 86_400 * 10**9
+WORDS = ("BTCUSDT", "", "null", "ü \"',\n;=\\ ", "x" * 200)
+NUMBERS: dict[str, tuple[Any, ...]] = {
+    "float": (0.1, -0.0, None, 5e-324, 1.7976931348623157e308),
+    "int": (1, 0, None, 2**63 - 1, -(2**63) + 1),
+}
+
+
+def strange(table: Table) -> dict[str, list[Any]]:
+    """Rows with everything in them that could be lost on the way."""
+    count = len(WORDS)
+    words = {name: list(NUMBERS.get(kind, WORDS)) for name, kind in table.columns.items()}
+    words |= {name: list(range(count)) for name in table.key if table.columns[name] == "int"}
+    return {"timestamp": [T0 - 86_400 * 10**9 * (count - n) + 1 for n in range(count)], **words}
+
+
+def quotes(count: int, *, bid: float) -> dict[str, Any]:
+    times = list(range(T0, T0 + count))
+    words = {"symbol": ["SPY"] * count, "venue": ["sim"] * count, "receive_ns": times, "sequence": list(range(count))}
+    sides = {"bid": [bid] * count, "bid_quantity": [0.1] * count, "ask": [None] * count, "ask_quantity": [None] * count}
+    return {"timestamp": times, **words, **sides}
+
+
+def rows_of(columns: dict[str, list[Any]]) -> list[Row]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+async def every_row(tape: Tape) -> dict[str, list[Row]]:
+    return {table.name: await tape.read(table, limit=100_000) for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def two_servers(
+    questdb_jar: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[QuestServer, QuestServer]]:
+    pair = tuple(QuestServer(questdb_jar, tmp_path_factory.mktemp("questdb")).start() for _ in range(2))
+    yield pair[0], pair[1]
+    for server in pair:
+        server.kill()
+
+
+@asynccontextmanager
+async def opened(server: QuestServer) -> AsyncIterator[QuestTape]:
+    tape = QuestTape(server.http, server.pg)
+    try:
+        yield tape
+    finally:
+        await tape.close()
+
+
+@pytest.mark.questdb
+async def test_a_tape_in_questdb_is_saved_as_it_was_and_is_the_same_in_an_empty_one(
+    two_servers: tuple[QuestServer, QuestServer], tmp_path: Path
+) -> None:
+    source, target = two_servers
+    saved = tmp_path / "tape.db"
+    async with opened(source) as tape, aclosing(QuestLook(source.pg)) as look:
+        for table in TABLES:
+            await tape.append(table, strange(table))
+        await tape.append(QUOTES, quotes(50_000, bid=1.0))
+        assert await look.settle() > 50_000
+        before = await every_row(tape)
+        await look.pin()
+        await tape.append(QUOTES, quotes(60_000, bid=2.0))
+        async with asyncio.timeout(20):
+            while await tape.count(QUOTES) < 60_000 + len(WORDS):
+                await asyncio.sleep(0.02)
+        await look.copy(saved)
+    assert [len(rows) for rows in before.values()] == [len(WORDS) + 50_000 * (table is QUOTES) for table in TABLES]
+    assert before["fills"] == rows_of(strange(FILLS))
+
+    assert await put_back(saved, target.http, target.pg, "once") == []
+    async with opened(target) as tape:
+        assert await every_row(tape) == before
+    with pytest.raises(Trouble, match=r"is not empty \(ticks, quotes, .*\); --replace moves it aside"):
+        await check_empty(target.pg, replace=False)
+    await check_empty(target.pg, replace=True)
+
+    assert await put_back(saved, target.http, target.pg, "again") == [f"{table.name}_before_again" for table in TABLES]
+    async with opened(target) as tape:
+        assert await every_row(tape) == before
+
+
+async def test_a_questdb_that_does_not_answer_is_told_in_one_line() -> None:
+    with pytest.raises(Trouble, match=r"QuestDB does not answer at 127\.0\.0\.1:1: "):
+        await QuestLook("127.0.0.1:1").settle()

@@ -15,6 +15,7 @@ import pytest
 
 from shared.cli import ports
 from shared.contract.roster import ROSTER
+from shared.kit.life import VERSION
 from shared.kit.settings import Suite as Settings
 from tests.journeys.rig import CHECKOUT, Suite, running
 from tests.servers import is_open, wait_until
@@ -95,6 +96,15 @@ def test_a_suite_on_the_same_ports_is_told_who_has_them(suite: Suite, tmp_path: 
 def test_the_doctor_knows_that_the_ports_are_our_own(suite: Suite) -> None:
     findings = {one["name"]: one for one in json.loads(suite.run("doctor", "--json").stdout)}
     assert findings["ports"]["detail"] == f"held by this suite (pid {supervisor(suite)})"
+
+
+def test_the_whole_suite_says_which_commit_it_is(suite: Suite) -> None:
+    system = suite.get("/system/status")
+    [build] = system["builds"]
+    assert build == f"{VERSION}+{json.loads(suite.run('version', '--json').stdout)['git']}"
+    assert len({one["git"] for one in system["services"].values()}) == 1
+    if (CHECKOUT / ".git").exists():
+        assert not build.endswith("unknown")
 
 
 def test_an_order_goes_in_and_is_listed(suite: Suite) -> None:

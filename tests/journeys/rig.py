@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nats
+from nats.aio.client import Client
+from redis import Redis
 
+from shared.cli.users import make_passwords
+from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
+from shared.kit.nats_line import inbox_of
+from shared.kit.permissions import OPERATOR
 from tests.servers import is_open, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,8 +33,6 @@ _offsets = itertools.count(10_000 + (os.getpid() % 26) * 500, 10)
 
 def free_offset() -> int:
     """A port offset at which nobody listens on any port of the roster."""
-    from shared.contract.roster import NATS_MONITOR_PORT, NATS_PORT, ROSTER, VALKEY_PORT
-
     ports = [NATS_PORT, NATS_MONITOR_PORT, VALKEY_PORT, *(entry.port for entry in ROSTER)]
     return next(offset for offset in _offsets if not any(is_open(port + offset) for port in ports))
 
@@ -65,6 +70,22 @@ class Suite:
     def down(self) -> None:
         self.run("down")
         self.http.close()
+
+    def known(self) -> dict[str, str]:
+        """As whom its NATS and Valkey know who tests it."""
+        password = make_passwords(self.var / "secrets")[OPERATOR]
+        return {"user": OPERATOR, "password": password}
+
+    async def nats(self) -> Client:
+        """A client of the suite's own NATS."""
+        url = f"nats://127.0.0.1:{NATS_PORT + self.offset}"
+        return await nats.connect(url, **self.known(), inbox_prefix=inbox_of(OPERATOR).encode())
+
+    def valkey(self) -> Redis:
+        """A client of the suite's own Valkey."""
+        known = self.known()
+        port = VALKEY_PORT + self.offset
+        return Redis(port=port, username=known["user"], password=known["password"], socket_timeout=10)
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What `ps` lists, by service."""

@@ -18,11 +18,12 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.suite
 
 DOOR_PORT = BY_NAME["orchestrator"].port
+DESK = "https://desk.example.org"
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    with running(tmp_path_factory.mktemp("feed")) as one:
+    with running(tmp_path_factory.mktemp("feed"), TRADE2026_ORIGINS=DESK) as one:
         wait_until(lambda: _priced(one), "the simulated market to quote")
         yield one
 
@@ -32,8 +33,8 @@ def _priced(suite: Suite) -> bool:
     return bool(tickers.get("BTCUSDT", {}).get("ask"))
 
 
-def reader(suite: Suite, account: str) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{DOOR_PORT + suite.offset}/api/oms/ws/accounts/{account}", proxy=None)
+def reader(suite: Suite, account: str, **options: Any) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{DOOR_PORT + suite.offset}/api/oms/ws/accounts/{account}", proxy=None, **options)
 
 
 def heard(stream: ClientConnection) -> Any:
@@ -64,6 +65,14 @@ def test_the_feed_of_an_account_adds_up_to_what_the_doors_say(suite: Suite) -> N
     assert last["balance"]["cash"] == account["cash"]
     assert last["position"]["quantity"] == account["positions"]["BTCUSDT"]["quantity"] == "0.01"
     assert Decimal(account["free"]) <= Decimal(account["cash"])
+
+
+def test_a_page_reads_where_its_origin_is_listed_and_no_other_does(suite: Suite) -> None:
+    with reader(suite, "default", origin=DESK) as stream:
+        assert heard(stream)["type"] == "snapshot"
+    with pytest.raises(InvalidStatus) as refused:
+        reader(suite, "default", origin="https://evil.example")
+    assert refused.value.response.status_code == 403
 
 
 def test_after_the_oms_was_killed_a_reader_begins_with_what_was_committed(suite: Suite) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared.contract.roster import VALKEY_PORT
 from tests.chaos.evidence import Asked, Sweep
 from tests.chaos.scene import Scene
 from tests.chaos.stages import plain
@@ -91,9 +90,9 @@ def picture(suite: Suite) -> dict[str, Any]:
     }
 
 
-def keyspace(port: int) -> dict[str, Any]:
+def keyspace(store: Redis) -> dict[str, Any]:
     """Every key with its value, past every service."""
-    with closing(Redis(port=port, decode_responses=False)) as redis:
+    with closing(store) as redis:
         read = {
             b"string": redis.get,
             b"hash": redis.hgetall,
@@ -117,7 +116,7 @@ def restored_keys(var: Path) -> dict[str, Any]:
     server = valkey_server(var).start()
     try:
         wait_until(lambda: _loaded(server.port), "Valkey to load what it remembers")
-        return keyspace(server.port)
+        return keyspace(Redis(port=server.port))
     finally:
         server.kill()
 
@@ -190,9 +189,9 @@ async def test_what_is_restored_is_what_was_saved_under_load_and_at_rest(tmp_pat
             suite.call("POST", "/api/oms/orders/cancel-all", params={"account": account})
         await asyncio.to_thread(trade_by_hand, suite)
         assert not [*scene.found, *(await scene.judged(tape=True)).unsaid * ["unsaid"]]
-        shown, before = picture(suite), keyspace(VALKEY_PORT + suite.offset)
+        shown, before = picture(suite), keyspace(suite.valkey())
         await run(suite, "backup", str(quiet))
-        kept = still(before, keyspace(VALKEY_PORT + suite.offset))
+        kept = still(before, keyspace(suite.valkey()))
         ended = suite.run("restore", str(quiet), check=False)
         assert (ended.returncode, "a suite runs in" in ended.stderr) == (1, True)
     await at_rest(tmp_path / "again", quiet, config, kept, shown)

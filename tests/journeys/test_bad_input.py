@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import nats
 import pytest
 
 from tests.journeys.rig import Suite, running
@@ -105,6 +104,9 @@ def test_a_bad_replay_is_refused_by_its_field(suite: Suite, words: dict[str, Any
         ("POST", "/api/risk/kill", 422),
         ("GET", "/api/nobody/x", 404),
         ("GET", "/nothing", 404),
+        ("GET", "/api/oms/orders/", 404),
+        ("GET", "/api/oms", 404),
+        ("GET", "/system/status/", 404),
         ("PUT", "/system/status", 405),
     ],
 )
@@ -139,7 +141,7 @@ SUBJECTS = (
 
 def test_broken_messages_on_every_subject_are_parked_and_the_suite_goes_on(suite: Suite) -> None:
     async def attack() -> int:
-        client = await nats.connect(f"nats://127.0.0.1:{4222 + suite.offset}")
+        client = await suite.nats()
         for subject in SUBJECTS:
             for payload in HOSTILE:
                 await client.publish(subject, payload)

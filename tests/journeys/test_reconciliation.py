@@ -10,13 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nats
 import pytest
-from redis import Redis
 
 from shared.contract import keys
 from shared.contract.orders import OrderStatus, Report, VenueFill
-from shared.contract.roster import NATS_PORT, VALKEY_PORT
 from shared.contract.venue import VenueOrder
 from tests.journeys.rig import Suite, running
 from tests.mock_binance import KEY, SECRET, MockBinance
@@ -143,7 +140,7 @@ def alerts(suite: Suite, account: str) -> set[str]:
     """The codes of all alerts of an account."""
 
     async def read() -> set[str]:
-        client = await nats.connect(f"nats://127.0.0.1:{NATS_PORT + suite.offset}")
+        client = await suite.nats()
         stream = client.jetstream()
         count = (await stream.stream_info("OPS", subjects_filter="alerts.oms")).state.subjects or {}
         found: set[str] = set()
@@ -160,7 +157,7 @@ def alerts(suite: Suite, account: str) -> set[str]:
 
 def _behind_our_back(suite: Suite, account: str, change: Callable[[VenueOrder], VenueOrder], order_id: str) -> None:
     """The paper venue's own record changes, and no report tells of it."""
-    with Redis(port=VALKEY_PORT + suite.offset) as store:
+    with suite.valkey() as store:
         suite.kill("live-gateway", signal.SIGSTOP)
         words = store.get(keys.venue_order(account, order_id))
         assert isinstance(words, bytes)

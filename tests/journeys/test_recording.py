@@ -35,12 +35,23 @@ def touches(recorded: Path) -> list[tuple[int, Decimal, Decimal]]:
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Suite]:
-    """A suite with the recording playing at four times its speed."""
+def recording(recorded: Path) -> Path:
+    """The recording, as the suite finds it."""
+    return recorded / FILE
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory, recording: Path) -> Iterator[Suite]:
+    """A suite with the recording playing."""
     with running(tmp_path_factory.mktemp("recording")) as one:
-        one.replay(recorded / FILE, format="binance-raw", speed="4", venue="binance")
-        wait_until(lambda: _touch(one) is not None, "the recorded quote")
+        play(one, recording)
         yield one
+
+
+def play(suite: Suite, recording: Path) -> None:
+    """At four times its speed."""
+    suite.replay(recording, format="binance-raw", speed="4", venue="binance")
+    wait_until(lambda: _touch(suite) is not None, "the recorded quote")
 
 
 def _touch(suite: Suite) -> tuple[Decimal, Decimal] | None:
@@ -130,10 +141,10 @@ def test_the_position_is_the_sum_of_fills_and_cash_moved_by_notional_and_fee(sui
     assert Decimal(positions["BTCUSDT"]["quantity"] if positions else 0) == signed
 
 
-def test_every_line_of_the_recording_is_accounted_for(suite: Suite, recorded: Path) -> None:
+def test_every_line_of_the_recording_is_accounted_for(suite: Suite, recording: Path) -> None:
     for one in suite.get("/api/gateway/replays"):
         suite.http.delete(f"/api/gateway/replays/{one['id']}")
-    replay = suite.replay(recorded / FILE, format="binance-raw", speed="max", venue="check")
+    replay = suite.replay(recording, format="binance-raw", speed="max", venue="check")
     done = suite.await_replay(replay["id"])
 
     assert done["state"] == "DONE", done

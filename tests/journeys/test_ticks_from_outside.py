@@ -6,7 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import nats
 import pytest
 
 from tests.journeys.rig import Suite, running
@@ -19,7 +18,7 @@ MINUTE_MS = 1_723_161_240_000  # 2024-08-08T23:54:00Z
 
 def _say(suite: Suite, ticks: list[dict[str, object]]) -> None:
     async def say() -> None:
-        client = await nats.connect(f"nats://127.0.0.1:{4222 + suite.offset}")
+        client = await suite.nats()
         for tick in ticks:
             await client.jetstream().publish("ticks.elsewhere.BTCUSDT", json.dumps(tick).encode())
         await client.close()

@@ -14,7 +14,8 @@ So Valkey is asked to let writes wait (`CLIENT PAUSE … WRITE`) for a few milli
 anywhere. In that time
 
 1. the place of every stream and of every hearer in it is read,
-2. a look at the tape is opened, which stays as it is however long it is read,
+2. a look at the tape is opened, which stays as it is however long it is read (QuestDB shows a row a moment after it was
+   taken: so the sink's places are those of before, and what it has finished since then it hears again),
 3. the files of the kill switches are copied,
 4. Valkey forks, and the child holds the keys as they are.
 
@@ -34,7 +35,8 @@ thrown away and another one is tried.
 **The form.** The dump becomes the base file of an append-only log, since a server with `appendonly yes` looks at
 nothing else and would come up empty beside a plain dump. The streams go from server to server: one of our own writes
 them in the backup's folder, takes out what came too late and sets the hearers back. What is copied is thereby known to
-load. A suite that is stopped has nothing under way: its files are copied as they lie.
+load. The tape is the file that a suite without QuestDB has, whatever keeps it. A suite that is stopped has nothing
+under way: its files are copied as they lie.
 
 **The whole.** `manifest.json` is written last, after everything else is on disk. Without it a folder is no backup.
 """

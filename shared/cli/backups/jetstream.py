@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from shared.cli.infrastructure import nats_binary
 from shared.cli.launch import Birth, execute, launch
 from shared.cli.trouble import Trouble
 from shared.contract.subjects import OPS, ORDERS, STREAMS
+from shared.kit.permissions import OPERATOR
 
 ANSWERS_WITHIN_S = 5.0
 MOVES_WITHIN_S = 60.0
@@ -58,17 +59,24 @@ class Place:
     bytes: int
     finished: dict[str, int]
 
+    def no_further(self, earlier: Place, service: str) -> Place:
+        """With the hearers of one service where they were earlier."""
+        back = {name: at for name, at in earlier.finished.items() if name.startswith(service) and name in self.finished}
+        return replace(self, finished=self.finished | back)
+
 
 class JetStream:
     """One server's streams, in the words of its own interface."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str = "") -> None:
         self._url = url
+        self._known = {"user": OPERATOR, "password": password} if password else {}
         self._line = Client()
 
     async def __aenter__(self) -> Self:
         try:
-            await self._line.connect(self._url, connect_timeout=3, allow_reconnect=False, error_cb=_quiet)
+            calm: dict[str, Any] = {"connect_timeout": 3, "allow_reconnect": False, "error_cb": _quiet}
+            await self._line.connect(self._url, **self._known, **calm)
         except (OSError, nats.errors.Error) as error:
             raise Trouble(f"NATS does not answer: {error}; nothing was saved") from None
         return self

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from shared.cli.checkout import HOME
 from shared.cli.trouble import Trouble
 
 NAME = "manifest.json"
 FORMAT = 1
-HOME = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -122,16 +121,6 @@ def to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def commit_of(given: str) -> str:
-    """The commit of this checkout; `given` where there is no git to ask."""
-    command = ["git", "-C", str(HOME), "rev-parse", "HEAD"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-        return asked.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return given
 
 
 def requirements_sum() -> str:

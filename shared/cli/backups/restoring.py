@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from shared.cli import state
 from shared.cli.backups import manifest
-from shared.cli.backups.manifest import Item, Manifest, commit_of
+from shared.cli.backups.manifest import Item, Manifest
+from shared.cli.backups.questdb import check_empty, put_back
+from shared.cli.backups.tape import FILE
 from shared.cli.backups.words import Config
+from shared.cli.checkout import commit_of
 from shared.cli.infrastructure import ROOM_BYTES
 from shared.cli.trouble import Trouble
 from shared.kit.life import VERSION
@@ -32,7 +39,7 @@ class Restored:
     manifest: Manifest
     var: Path
     config: str
-    aside: list[Path]
+    aside: list[str]
     this: str
 
     @property
@@ -40,7 +47,7 @@ class Restored:
         return {
             "var": str(self.var),
             "config": self.config,
-            "aside": [str(path) for path in self.aside],
+            "aside": self.aside,
             "made_by": _named(self.manifest.version, self.manifest.git),
             "this": self.this,
         }
@@ -53,6 +60,8 @@ def restore(suite: Suite, folder: Path, *, replace: bool, config: Config | None)
     made = manifest.read(folder)
     _check_there(folder, made)
     _check_var(suite.var, replace)
+    if _goes_to_questdb(suite, made):
+        asyncio.run(check_empty(suite.questdb_pg, replace=replace))
     differing = _differing(suite.config, made)
     if differing and config is None:
         raise Trouble(
@@ -68,13 +77,13 @@ def restore(suite: Suite, folder: Path, *, replace: bool, config: Config | None)
     if secrets:
         wanted["secrets"] = suite.secrets.resolve()
     with _locked(suite.var), _trouble(suite.var):
-        aside = _put_back(folder, made, wanted)
+        aside = _put_back(folder, made, wanted, suite)
     kept = "put back" if "config" in wanted else "as it was" if differing else "the same"
     return Restored(made, suite.var, kept, aside, _named(VERSION, commit_of(suite.git)))
 
 
 def _named(version: str, git: str) -> str:
-    return f"{version}+{git[:12]}"
+    return f"{version}+{git}"
 
 
 def _check_there(folder: Path, made: Manifest) -> None:
@@ -131,17 +140,19 @@ def _locked(var: Path) -> Generator[None]:
 def _trouble(var: Path) -> Generator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.Error, asyncpg.PostgresError) as error:
         if shutil.disk_usage(var.parent).free < ROOM_BYTES:
             raise Trouble(f"the disk of {var} is full; nothing was restored") from None
         raise Trouble(f"nothing was restored: {error}") from None
 
 
-def _put_back(folder: Path, made: Manifest, wanted: dict[str, Path]) -> list[Path]:
+def _put_back(folder: Path, made: Manifest, wanted: dict[str, Path], suite: Suite) -> list[str]:
     """Copy all of it beside where it belongs, then let names change places; `var` last."""
     for where in wanted.values():
         if where.is_mount():
             raise Trouble(f"{where} is a mount, which cannot change places; restore beside it, and copy that into it")
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    renamed: list[str] = []
     fresh = {name: where.with_name(f".{where.name}.restoring") for name, where in wanted.items()}
     try:
         for name, where in fresh.items():
@@ -149,13 +160,21 @@ def _put_back(folder: Path, made: Manifest, wanted: dict[str, Path]) -> list[Pat
             _check_room(where.parent, made.within(name))
             where.mkdir(mode=0o700 if name == "secrets" else 0o777)
             _copy(folder, made.within(name), where)
+        if _goes_to_questdb(suite, made):
+            saved = fresh["var"] / FILE
+            renamed = asyncio.run(put_back(saved, suite.questdb_http, suite.questdb_pg, stamp))
+            shutil.rmtree(saved.parent)
     except BaseException:
         for where in fresh.values():
             shutil.rmtree(where, ignore_errors=True)
         raise
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     swaps = [_swap(fresh[name], wanted[name], stamp) for name in reversed(list(wanted))]
-    return [aside for aside in swaps if aside is not None]
+    return [str(aside) for aside in swaps if aside is not None] + [f"{name} in QuestDB" for name in renamed]
+
+
+def _goes_to_questdb(suite: Suite, made: Manifest) -> bool:
+    """Whether a tape was saved that belongs where this suite keeps its own, which is not in `var`."""
+    return bool(suite.questdb_http and made.within(f"var/{FILE.parent}"))
 
 
 def _check_room(folder: Path, items: list[Item]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import nats.errors
 from redis.exceptions import RedisError
 
@@ -20,20 +21,24 @@ from shared.cli import state
 from shared.cli.backups import manifest
 from shared.cli.backups.jetstream import JetStream, Place, copied
 from shared.cli.backups.manifest import Manifest
-from shared.cli.backups.tape import TapeLook
+from shared.cli.backups.tape import FILE, Look, open_look
 from shared.cli.backups.valkey import LateError, Valkey
+from shared.cli.checkout import commit_of
 from shared.cli.infrastructure import ROOM_BYTES
 from shared.cli.trouble import Trouble
 from shared.contract.base import rfc3339
+from shared.contract.errors import Unavailable
 from shared.kit.life import VERSION
+from shared.kit.permissions import OPERATOR
 from shared.kit.settings import Suite
 
 MOMENTS_MAX = 5
 SWITCHES = ("kill", "live-gateway")
 """Small folders of `var` that are copied in the moment itself."""
 STORES = ("valkey", "nats", "tape")
-MADE_ANEW = ("log", "run", "calendars")
-AWAY = (RedisError, nats.errors.Error, OSError, TimeoutError, sqlite3.Error)
+MADE_ANEW = ("log", "run", "calendars", "secrets")
+OF_THE_TAPE = "sink-ticks"
+AWAY = (RedisError, nats.errors.Error, asyncpg.PostgresError, OSError, TimeoutError, sqlite3.Error, Unavailable)
 
 
 def take(suite: Suite, folder: Path, *, with_secrets: bool) -> Manifest:
@@ -89,14 +94,14 @@ def _take(suite: Suite, folder: Path, with_secrets: bool) -> Manifest:
         if held is None:
             paused_ms, parts = asyncio.run(_running(suite, folder / "var"))
         else:
-            paused_ms, parts = 0.0, _stopped(suite, folder / "var")
+            paused_ms, parts = 0.0, asyncio.run(_stopped(suite, folder / "var"))
         _configuration(suite, folder, with_secrets)
         made = Manifest(
             format=manifest.FORMAT,
             taken_at=rfc3339(taken_ns),
             source="running" if held is None else "stopped",
             version=VERSION,
-            git=manifest.commit_of(suite.git),
+            git=commit_of(suite.git),
             requirements_sha256=manifest.requirements_sum(),
             paused_ms=round(paused_ms, 1),
             parts=parts,
@@ -126,42 +131,41 @@ def _held(suite: Suite) -> int | None:
 
 
 async def _running(suite: Suite, var: Path) -> tuple[float, dict[str, Any]]:
-    tape = suite.var / "tape" / "tape.db"
-    with_tape = tape.is_file() and not suite.questdb_http
-    async with Valkey(suite.valkey) as valkey, JetStream(suite.nats) as streams:
-        _check_room(var.parent, (await streams.places()).values(), tape if with_tape else None)
-        with TapeLook(tape) as look:
-            places = await _moment(suite, var, valkey, streams, look if with_tape else None)
-            await valkey.receive(var / "valkey")
-            await copied(streams, places, var / "nats")
-            if with_tape:
-                look.copy(var / "tape" / tape.name)
+    async with (
+        Valkey(suite.valkey, suite.valkey_password(OPERATOR)) as valkey,
+        JetStream(suite.nats, suite.nats_password(OPERATOR)) as streams,
+        contextlib.aclosing(open_look(suite)) as look,
+    ):
+        # What the sink has finished with now will be seen in the moment; what it finishes until then it hears again.
+        written = await streams.places()
+        _check_room(var.parent, written.values(), await look.settle())
+        places = await _moment(suite, var, valkey, streams, look)
+        places = {name: place.no_further(written[name], OF_THE_TAPE) for name, place in places.items()}
+        await valkey.receive(var / "valkey")
+        await copied(streams, places, var / "nats")
+        await look.copy(var / FILE)
         parts = {"valkey": {"keys": valkey.keys}, "streams": {name: asdict(one) for name, one in places.items()}}
         return valkey.paused_ms, parts
 
 
-async def _moment(
-    suite: Suite, var: Path, valkey: Valkey, streams: JetStream, look: TapeLook | None
-) -> dict[str, Place]:
+async def _moment(suite: Suite, var: Path, valkey: Valkey, streams: JetStream, look: Look) -> dict[str, Place]:
     """Everything as it is while nothing is committed; the reasons for the order are in this package's first words."""
     for _ in range(MOMENTS_MAX):
         await valkey.prepare()
         with contextlib.suppress(LateError):
             async with valkey.paused():
                 places = await streams.places()
-                if look is not None:
-                    look.pin()
+                await look.pin()
                 _switches(suite, var)
                 await valkey.dump()
             return places
     raise Trouble(f"the machine is too busy: {MOMENTS_MAX} times Valkey did not fork in time; try again later")
 
 
-def _check_room(folder: Path, places: Any, tape: Path | None) -> None:
+def _check_room(folder: Path, places: Any, tape: int) -> None:
     """A stream is there twice while it is loaded."""
     sizes = [place.bytes for place in places]
-    needed = sum(sizes) + max(sizes, default=0) + (tape.stat().st_size if tape else 0)
-    _check_free(folder, needed)
+    _check_free(folder, sum(sizes) + max(sizes, default=0) + tape)
 
 
 def _check_free(folder: Path, needed: int) -> None:
@@ -176,24 +180,21 @@ def _check_free(folder: Path, needed: int) -> None:
 # A suite that is stopped.
 
 
-def _stopped(suite: Suite, var: Path) -> dict[str, Any]:
-    log, store, tape = suite.var / "valkey" / "appendonlydir", suite.var / "nats", suite.var / "tape" / "tape.db"
-    _check_free(var.parent, sum(_size(path) for path in (log, store, tape)))
-    if log.is_dir():
-        copy_tree(log, var / "valkey" / log.name)
-    if store.is_dir():
-        copy_tree(store, var / "nats")
-    if tape.is_file() and not suite.questdb_http:
-        with TapeLook(tape) as look:
-            look.pin()
-            look.copy(var / "tape" / tape.name)
+async def _stopped(suite: Suite, var: Path) -> dict[str, Any]:
+    log, store = suite.var / "valkey" / "appendonlydir", suite.var / "nats"
+    async with contextlib.aclosing(open_look(suite)) as look:
+        _check_free(var.parent, sum(_size(path) for path in (log, store)) + await look.settle())
+        if log.is_dir():
+            copy_tree(log, var / "valkey" / log.name)
+        if store.is_dir():
+            copy_tree(store, var / "nats")
+        await look.pin()
+        await look.copy(var / FILE)
     _switches(suite, var)
     return {}
 
 
 def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
     return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
 
 
@@ -236,8 +237,6 @@ def _configuration(suite: Suite, folder: Path, with_secrets: bool) -> None:
 
 def _left_out(suite: Suite, with_secrets: bool) -> Iterator[str]:
     """What a person might believe to be in it."""
-    if suite.questdb_http:
-        yield f"the tape: it is in QuestDB at {suite.questdb_http}; save it with QuestDB's own CHECKPOINT"
     if absent := [name for name in SWITCHES if not (suite.var / name).is_dir()] if suite.valkey_url else []:
         yield f"{' and '.join(absent)}: not found in {suite.var}; what risk knows of kills is in Valkey"
     if not with_secrets:

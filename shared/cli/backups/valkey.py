@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import hiredis
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from shared.cli.infrastructure import valkey_binary
 from shared.cli.trouble import Trouble
+from shared.kit.permissions import OPERATOR
 
 PAUSE_MS = 1000
 """Writes wait for so long at most; services give a write three seconds."""
@@ -38,9 +39,11 @@ class LateError(Exception):
 class Valkey:
     """A server that is to be dumped. `dump` is called with writes paused, `receive` afterwards."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str = "") -> None:
         self._url = url
-        self._redis: Any = Redis.from_url(url, socket_timeout=ANSWERS_WITHIN_S, socket_connect_timeout=3)
+        self._password = password
+        known: dict[str, Any] = {"username": OPERATOR, "password": password} if password else {}
+        self._redis: Any = Redis.from_url(url, **known, socket_timeout=ANSWERS_WITHIN_S, socket_connect_timeout=3)
         self._replica: _Replica | None = None
         self.paused_ms = 0.0
         self.keys = 0
@@ -65,7 +68,7 @@ class Valkey:
                 raise Trouble(f"Valkey has been rewriting its log for {CHILD_ENDS_WITHIN_S:.0f} s; try again later")
             await asyncio.sleep(0.2)
         self._drop()
-        self._replica = await _Replica.connected(self._url)
+        self._replica = await _Replica.connected(self._url, self._password)
 
     @contextlib.asynccontextmanager
     async def paused(self) -> AsyncGenerator[None]:
@@ -125,14 +128,14 @@ class _Replica:
         self._writing = writing
 
     @classmethod
-    async def connected(cls, url: str) -> Self:
+    async def connected(cls, url: str, password: str) -> Self:
         """Each word is answered before the next: the server refuses to sync with an answer outstanding."""
         parts = urlsplit(url)
         secure = True if parts.scheme == "rediss" else None
         reading, writing = await asyncio.open_connection(parts.hostname, parts.port or 6379, ssl=secure, limit=BLOCK)
         replica = cls(reading, writing)
-        if parts.password:
-            await replica._say("AUTH", unquote(parts.username or "default"), unquote(parts.password))
+        if password:
+            await replica._say("AUTH", OPERATOR, password)
         await replica._say("REPLCONF", "capa", "eof")
         await replica._say("REPLCONF", "rdb-only", "1")
         return replica
