@@ -8,9 +8,16 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FIT)' 2>/dev/null && echo $$python && break; done)
 
 COMPOSE := docker compose -f docker-compose.core.yml -f docker-compose.apps.yml
+USERS = $(or $(USERS_FOLDER),$(shell sed -n 's/^USERS_FOLDER=//p' .env 2>/dev/null),secrets.example)
+OUTSIDE = TRADE2026_VAR=var/outside TRADE2026_SECRETS=$(USERS) TRADE2026_NATS_URL=nats://127.0.0.1:4222 \
+	TRADE2026_VALKEY_URL=redis://127.0.0.1:6379 TRADE2026_QUESTDB_HTTP=127.0.0.1:9000 \
+	TRADE2026_QUESTDB_PG=127.0.0.1:8812 $(BIN)/python -m shared.cli
+FILL = $(COMPOSE) run --rm --no-deps --cap-add DAC_OVERRIDE --volume $(CURDIR)/docker/fill:/fill:ro \
+	--volume $(CURDIR)/var/outside:/restored:ro --entrypoint /bin/sh volumes /fill
 
 .DEFAULT_GOAL := help
-.PHONY: help run networks wheels build up down logs test containers check format bench chaos simulate lock clean
+.PHONY: help run networks wheels build up down stack unstack logs backup restore test containers check format bench chaos simulate \
+	lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +32,34 @@ up: build ## the suite as containers, until it is healthy
 down: ## end the containers; what they remember stays in their volumes
 	$(COMPOSE) down
 
+stack: build ## the suite as a stack of this machine's swarm (docker swarm init makes one)
+	@mkdir -p var/kill var/recordings
+	@$(COMPOSE) -f docker-compose.stack.yml config --format json > var/compose.json
+	@$(PYTHON) docker/stack.py < var/compose.json > var/stack.json
+	docker stack deploy --resolve-image never --prune --compose-file var/stack.json trade2026
+
+unstack: ## end the stack; what it remembers stays in its volumes
+	docker stack rm trade2026
+
 logs: ## what the containers say (s=oms for one of them)
 	@$(COMPOSE) logs --follow --tail 100 $(s) || test $$? -eq 130 # Ctrl-C ends it
 
 build: ## the image of the services
 	GIT=$$(git describe --always --dirty 2>/dev/null || echo unknown) $(COMPOSE) build
+
+backup: $(VENV)/core.stamp ## everything the containers know, while they run (to=DIR)
+	@rm -rf var/outside && mkdir -p var/outside
+	$(COMPOSE) cp live-gateway:/var/lib/trade2026/. var/outside
+	$(OUTSIDE) backup $(to) $(options)
+	@rm -r var/outside
+
+restore: $(VENV)/core.stamp ## a backup into new volumes, the containers being down (from=DIR)
+	@rm -rf var/outside && mkdir -p var/outside
+	$(FILL) check
+	$(COMPOSE) up --detach --wait questdb
+	$(OUTSIDE) restore $(from) $(options)
+	$(FILL) put
+	@rm -r var/outside
 
 networks: ## make the lanes that are missing; `make up` does so too
 	@$(COMPOSE) config --format json | $(PYTHON) docker/networks.py
@@ -44,7 +74,7 @@ test: check ## install what it needs, and run every check and the whole test sui
 
 containers: $(VENV)/dev.stamp ## run the tests that want a Docker engine (on Debian, as root: it makes one)
 	PYTHON=$(BIN)/python tests/compose/prepare.sh
-	$(BIN)/python -m pytest -m container
+	$(BIN)/python -m pytest -m container tests/compose
 
 check: $(VENV)/dev.stamp ## style, types and floors
 	$(BIN)/ruff check .

@@ -1,8 +1,7 @@
-"""Programs that tests run and PyPI does not have: out of Debian's packages, or built by Go, and kept in a cache."""
+"""Programs that tests run and PyPI does not have: out of Debian's packages, and kept in a cache."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 CACHE = Path.home() / ".cache" / "trade2026"
-TRAEFIK = "v3.6.12"
 
 
 def from_debian(package: str, program: str) -> Path:
@@ -32,21 +30,6 @@ def from_debian(package: str, program: str) -> Path:
     return folder / "usr" / "bin" / program
 
 
-def traefik() -> Path:
-    """Traefik, built once from its source, which takes Go some minutes."""
-    program = CACHE / f"traefik-{TRAEFIK}"
-    if not program.is_file():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            said = _need(["go", "mod", "download", "-json", f"github.com/traefik/traefik/v3@{TRAEFIK}"], scratch)
-            built = Path(scratch) / "traefik"
-            # `go install` refuses a module that replaces others, so it is built where it lies.
-            source = json.loads(said)["Dir"]
-            _need(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(built), "./cmd/traefik"], source)
-            built.rename(program)
-    return program
-
-
 def _done(command: list[str], folder: str) -> bool:
     try:
         return subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
@@ -54,8 +37,8 @@ def _done(command: list[str], folder: str) -> bool:
         return False
 
 
-def _need(command: list[str], folder: str) -> str:
-    """What the command printed. Where it cannot be done the test is skipped, but in CI it fails."""
+def _need(command: list[str], folder: str) -> None:
+    """Where it cannot be done the test is skipped, but in CI it fails."""
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         trouble = done.stderr[-2000:] if done.returncode else ""
@@ -64,4 +47,3 @@ def _need(command: list[str], folder: str) -> str:
     if done is None or trouble:
         reason = f"wanted: {' '.join(command)}: {trouble}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    return done.stdout

@@ -66,8 +66,12 @@ class Containers(Suite):
             (self.var / name).chmod(0o755)
         self.compose("up", "--detach", "--wait", "--wait-timeout", "180")
 
+    def up_beside(self, profile: str, name: str) -> None:
+        """What is only there when it is asked for."""
+        self.compose("--profile", profile, "up", "--detach", "--wait", "--wait-timeout", "180", name)
+
     def down(self, *, forget: bool = False) -> None:
-        self.compose("down", *(["--volumes"] if forget else []), check=not forget)
+        self.compose("--profile", "*", "down", *(["--volumes"] if forget else []), check=not forget)
 
     def names(self) -> list[str]:
         """Every container that keeps running."""

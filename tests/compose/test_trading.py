@@ -17,6 +17,8 @@ pytestmark = pytest.mark.suite
 
 DONE = {"FILLED", "DENIED", "REJECTED", "CANCELED", "EXPIRED"}
 OPENING_CASH = Decimal(1_000_000)
+KILLED = 137
+"""How a container ends that did not do so by itself when asked."""
 
 
 def test_the_tour_runs_to_its_end(containers: Containers) -> None:
@@ -92,6 +94,8 @@ def test_nothing_acknowledged_is_lost_when_any_container_dies_and_when_all_end(c
     assert seen["cash"] == OPENING_CASH - paid
     containers.await_count("fills", len(every_fill(containers)))
 
+    containers.compose("stop")
+    assert [name for name in containers.names() if containers.inspect(name)["State"]["ExitCode"] == KILLED] == []
     containers.down()
     containers.up()
     containers.await_ready(60)

@@ -29,8 +29,12 @@ INFRASTRUCTURE = {
     "questdb": [9000, 8812, 9009],
     "seaweedfs": [8333],
 }
+ON_DEMAND = {"edge": "edge", "opensearch": "search"}
+"""Containers that a profile brings."""
 ONCE = {"volumes"}
 """Run once and end."""
+USERS = {"opensearch": "1000:1000"}
+"""Where the image lets in one user alone."""
 
 TEXTS = {name: (CHECKOUT / f"docker-compose.{name}.yml").read_text() for name in ("core", "apps")}
 EVERY_TEXT = [path.read_text() for path in sorted(CHECKOUT.glob("docker-compose.*.yml"))]
@@ -43,7 +47,10 @@ every_container = pytest.mark.parametrize("name", CONTAINERS)
 
 def test_every_service_has_a_container_and_every_container_a_service() -> None:
     assert set(APPS["services"]) == set(BY_NAME)
-    assert {name for name, one in CORE["services"].items() if "profiles" not in one} == set(INFRASTRUCTURE) | ONCE
+    assert set(CORE["services"]) == set(INFRASTRUCTURE) | set(ON_DEMAND) | ONCE
+    assert {name: one["profiles"] for name, one in CONTAINERS.items() if "profiles" in one} == {
+        name: [profile] for name, profile in ON_DEMAND.items()
+    }
 
 
 @every_service
@@ -62,6 +69,16 @@ def test_infrastructure_is_on_its_ports(name: str, ports: list[int]) -> None:
 def test_what_everybody_needs_is_on_both_inner_lanes() -> None:
     assert all(CONTAINERS[name]["networks"] == ["lowlatency", "backend"] for name in ("nats", "valkey", "questdb"))
     assert CONTAINERS["seaweedfs"]["networks"] == ["backend"]
+
+
+def test_search_knows_no_users_and_is_on_one_lane_with_no_more_than_its_port() -> None:
+    search = CONTAINERS["opensearch"]
+    settings = yaml.safe_load((CHECKOUT / "docker" / "opensearch" / "opensearch.yml").read_text())
+    assert search["networks"] == ["backend"]
+    assert search["ports"] == ["127.0.0.1:9200:9200"]
+    assert settings["transport.host"] == "127.0.0.1"
+    assert settings["discovery.type"] == "single-node"
+    assert search["memswap_limit"] == search["deploy"]["resources"]["limits"]["memory"]
 
 
 def test_a_service_waits_for_what_it_touches_and_for_nothing_else() -> None:
@@ -98,10 +115,10 @@ def test_a_container_can_do_little_harm(name: str) -> None:
     assert limits["pids"] <= 512
     assert container["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
     if name not in ONCE:
-        assert container["user"] == "10001:10001"
+        assert container["user"] == USERS.get(name, "10001:10001")
         assert "cap_add" not in container
         assert container["restart"] == "unless-stopped"
-        assert all(mount.startswith("/tmp:") for mount in container["tmpfs"])
+        assert all(mount.startswith("/tmp:") or ":ro," in mount for mount in container["tmpfs"])
 
 
 def test_of_this_machines_files_none_may_be_written_to() -> None:
@@ -118,7 +135,7 @@ def test_what_is_published_is_published_to_this_machine_alone(name: str) -> None
 
 
 def test_a_server_says_whether_it_is_healthy() -> None:
-    assert all("test" in CORE["services"][name]["healthcheck"] for name in INFRASTRUCTURE)
+    assert all("test" in CORE["services"][name]["healthcheck"] for name in [*INFRASTRUCTURE, *ON_DEMAND])
     assert "HEALTHCHECK" in (CHECKOUT / "docker" / "Dockerfile").read_text()
 
 
@@ -130,6 +147,14 @@ def test_every_image_is_named_by_a_variable_with_a_public_default() -> None:
         found = VARIABLE.fullmatch(image)
         assert found, f"{image} is not a variable"
         assert re.fullmatch(r"[a-z0-9/]+:[\w.-]+", found[2])
+
+
+@pytest.mark.parametrize("name", ["questdb", "seaweedfs", "opensearch"])
+def test_what_is_tested_is_of_the_version_that_is_shipped(name: str) -> None:
+    [shipped] = re.findall(rf"(?i)^{name}_image=.*:(.*)$", (CHECKOUT / ".env.example").read_text(), re.M)
+    scripts = [(CHECKOUT / path).read_text() for path in (".ci/run", "tests/compose/prepare.sh")]
+    tested = re.findall(rf"(?i){name}[:=](\d[\d.]*)", "\n".join(scripts))
+    assert set(tested) == {shipped}
 
 
 def test_every_variable_has_a_default_and_is_explained() -> None:
@@ -157,9 +182,8 @@ def test_every_secret_is_a_file_that_is_there() -> None:
 
 def test_the_containers_servers_promise_what_the_embedded_ones_do() -> None:
     ours = (CHECKOUT / "docker" / "valkey.conf").read_text().splitlines()
-    theirs = [
-        line for line in VALKEY_CONFIG.splitlines() if line.split()[0] not in {"bind", "port", "dir", "daemonize"}
-    ]
+    of_its_place = {"bind", "port", "dir", "daemonize", "aclfile"}
+    theirs = [line for line in VALKEY_CONFIG.splitlines() if line.split()[0] not in of_its_place]
     assert set(theirs) <= set(ours)
     nats = (CHECKOUT / "docker" / "nats.conf").read_text()
     for promise in ("max_payload", "max_memory_store", "max_file_store", "sync_interval"):

