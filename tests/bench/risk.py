@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import nats
 from nats.aio.client import Client
 
 from shared.contract.risk import RiskCheck
@@ -38,7 +37,7 @@ async def _pipelined(suite: Suite, seconds: float) -> Load:
 
 
 async def _client(suite: Suite) -> Client:
-    return await nats.connect(f"nats://127.0.0.1:{4222 + suite.offset}")
+    return await suite.nats()
 
 
 def steady(suite: Suite, seconds: float) -> dict[str, float]:

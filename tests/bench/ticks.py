@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nats
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +35,7 @@ def make_ticks(path: Path) -> None:
 
 async def ticks_to_bars(suite: Suite, path: Path) -> float:
     """Ticks a second from the request to replay until the last bar was heard on NATS."""
-    client = await nats.connect(f"nats://127.0.0.1:{4222 + suite.offset}")
+    client = await suite.nats()
     last = [0.0]
     bars = [0]
 
