@@ -236,6 +236,11 @@ def kept(owner: str) -> str:
     return f"kept:{owner}"
 
 
+def dealt(account: str) -> str:
+    """Set of the venues that an account's orders were for."""
+    return f"dealt:{{{account}}}"
+
+
 def reconciled(account: str) -> str:
     """Hash: venue → JSON of how far the account has been reconciled with it."""
     return f"reconciled:{{{account}}}"

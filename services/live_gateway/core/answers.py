@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace as changed
 
 from services.live_gateway.core.work import ENDED, UNHEARD, Work
-from shared.contract.dealing import Absent, Accepted, Answer, Errand, Found, Outcome, Rejected, Throttled, VenueWord
+from shared.contract.dealing import (
+    Absent,
+    Accepted,
+    Answer,
+    Ask,
+    Errand,
+    Found,
+    Outcome,
+    Rejected,
+    Throttled,
+    VenueWord,
+)
 from shared.contract.orders import OrderStatus
 
 LOST = "the venue no longer has it, though it had it once"
@@ -175,6 +186,18 @@ def _leg_over(work: Work, word: VenueWord, now_ns: int) -> None:
 def _contradict(work: Work, *, ended: bool) -> None:
     """The venue has what was believed never to have reached it: it is ended there, since it is over here."""
     work.stray |= not ended and work.order.report.status is OrderStatus.REJECTED
+
+
+def late(work: Work, ask: Ask, outcome: Outcome | Answer) -> None:
+    """An answer about what is over here: whatever stands at the venue all the same is cancelled there.
+
+    A cancel that did nothing may have come before the order it is for, so that it is sent again once the venue says
+    that it has that order.
+    """
+    if ask.errand is Errand.SUBMIT and isinstance(outcome, Accepted):
+        work.stray, work.cancel_told = True, False
+    elif ask.errand is Errand.CANCEL and not isinstance(outcome, Accepted):
+        work.stray = work.cancel_told = False
 
 
 MEANINGS: dict[Errand, Callable[[Work, Outcome | Answer, int], None]] = {

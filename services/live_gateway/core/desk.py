@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 
-from services.live_gateway.core.answers import MEANINGS, note
+from services.live_gateway.core.answers import MEANINGS, late, note
 from services.live_gateway.core.orders import arrive
 from services.live_gateway.core.paper import beyond, trouble
 from services.live_gateway.core.work import Patience, Work
@@ -173,7 +173,9 @@ class Desk:
         if work is None:
             return Decision()
         work.flying.discard(ask.errand)
-        if ask.number == work.deal.number and not work.is_over:
+        if ask.number == work.deal.number and work.is_over:
+            late(work, ask, outcome)
+        elif ask.number == work.deal.number:
             MEANINGS[ask.errand](work, outcome, now_ns)
         return self._decide(work, now_ns)
 

@@ -10,7 +10,7 @@ KEEPS = (
     *(keys.order, keys.client, keys.order_index, keys.open_orders, keys.events, keys.verdict, keys.group),
     *(keys.fill, keys.fill_index, keys.order_fills, keys.entries, keys.account, keys.accounts, keys.reservation),
     *(keys.position, keys.positions, keys.strategies, keys.strategy_position, keys.strategy_positions),
-    *(keys.released, keys.reconciled, keys.tally),
+    *(keys.released, keys.dealt, keys.reconciled, keys.tally),
 )
 READS = (keys.epoch, keys.shape)
 

@@ -70,6 +70,7 @@ class OrderStore:
         self._valkey = valkey
         self._journal = journal
         self._owns = owns
+        self._dealt: set[tuple[str, str]] = set()
 
     async def keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
         """Commit changes of one account's orders with all they entail, and what is to be said of them.
@@ -86,7 +87,13 @@ class OrderStore:
             if change.event.order.version == 1:
                 transaction.expect(keys.order(change.event.account, change.event.order.order_id), None)
             self._change(transaction, change)
-        return await self._journal.commit(transaction)
+        unheard_of = {(one.event.account, one.event.order.venue) for one in changes} - self._dealt
+        for account, venue in unheard_of:
+            transaction.set_add(keys.dealt(account), venue)
+        kept = await self._journal.commit(transaction)
+        if kept:
+            self._dealt |= unheard_of
+        return kept
 
     async def flushed(self) -> None:
         """Return once all that was to be committed before is on disk: commits are written in their order."""

@@ -42,6 +42,10 @@ class ReconciliationStore:
         ids = await self._valkey.oldest(keys.fill_index(account), count, after=cursor_us)
         return await self._many([keys.fill(account, one) for one in ids], Fill)
 
+    async def venues(self, account: str) -> set[str]:
+        """Those that the account's orders were for."""
+        return await self._valkey.members(keys.dealt(account))
+
     async def records(self, account: str) -> dict[str, bytes]:
         """How far the account was reconciled, by venue."""
         return await self._valkey.hash(keys.reconciled(account))

@@ -474,6 +474,31 @@ async def test_a_late_fill_of_the_leg_before_that_leaves_nothing_takes_back_the_
     assert room.venue.legs[client_id(ORDER, 1)].status == "CANCELED"
 
 
+async def test_a_leg_that_arrives_after_its_own_cancel_is_taken_back_all_the_same(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(room)
+    arrives, submit = asyncio.Event(), room.venue.submit
+
+    async def submit_late(leg: Any) -> Any:
+        await arrives.wait()
+        return await submit(leg)
+
+    monkeypatch.setattr(room.venue, "submit", submit_late)
+    await room.hear(subjects.ORDER_REPLACE, terms(quantity="5"))
+    async with asyncio.timeout(5):
+        while room.venue.legs[client_id(ORDER, 0)].status != "CANCELED":
+            await asyncio.sleep(0)
+    room.venue.fill("5", client_id=client_id(ORDER, 0))
+    async with asyncio.timeout(5):
+        while room.venue.count("cancel") < 2:
+            await asyncio.sleep(0)
+    arrives.set()
+
+    assert (await room.statuses())[-1] == "FILLED"
+    assert room.venue.legs[client_id(ORDER, 1)].status == "CANCELED"
+
+
 async def test_orders_are_stopped_one_by_one_as_they_stand_by_then(room: Room) -> None:
     await sent(room)
     await sent(room, order_id=SECOND)

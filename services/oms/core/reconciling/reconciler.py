@@ -102,8 +102,7 @@ class Reconciler:
         away: set[str] = set()
         for account in await self._store.accounts():
             async with self._turn:
-                tally, _ = await self._added_up(account)
-                venues = {*open_at.get(account, ()), *tally.quantities, *await self._recorded(account)}
+                venues = {*await self._store.venues(account), *await self._recorded(account)}
             for venue in sorted(venues - away):
                 found = await self._round(account, venue, open_at.get(account, {}).get(venue, []))
                 if found.trouble:
