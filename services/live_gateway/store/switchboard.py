@@ -52,9 +52,11 @@ class Switchboard:
         self._changes: deque[ModeChange] = deque(maxlen=CHANGES_SHOWN)
         self._in_turn = asyncio.Lock()
         self._panics = 0
+        self._begins = True
 
     async def recover(self) -> None:
         """What was killed stays killed. Kills that never reached risk are said again."""
+        self._begins = True
         self._store.prepare()
         self._kills.look(self._store.lying())
         keyed, lifted = await self._store.keyed(), await self._store.lifted()
@@ -92,9 +94,12 @@ class Switchboard:
             self._fallen = [change for change in self._fallen if change not in fallen]
 
     async def look_up(self) -> None:
-        """What risk has committed, also while the bus brings nothing."""
+        """What risk has committed, also while the bus brings nothing. At the start, what was killed before that."""
         for kill in await self._store.keyed():
             self._kill(kill)
+        if self._begins:
+            self._begins = False
+            self._stop()
 
     async def hear(self, kill: Kill) -> None:
         """A kill, or risk's word that one is lifted; a scope that risk still holds to be killed stays so."""

@@ -253,12 +253,21 @@ async def test_a_kill_that_risk_committed_cancels_what_is_at_work_though_the_bus
     await room.settled()
     keep(room, kill())
 
-    for row in room.service.every:
-        if row.seconds <= ROUND_S:
-            await row.handler()
+    await a_round(room)
 
     assert sorted(await room.statuses()) == ["CANCELED", "CANCELED", "WORKING", "WORKING"]
     assert room.venue.count("cancel") == 1
+
+
+async def test_what_was_killed_while_the_gateway_was_down_is_cancelled_in_its_first_round(room: Room) -> None:
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+    room = await room.killed()
+    keep(room, kill())
+    await room.gateway.recover()
+
+    await a_round(room)
+
+    assert (await room.statuses())[-1] == "CANCELED"
 
 
 async def test_a_kill_that_was_lifted_while_the_gateway_was_down_is_lifted(room: Room) -> None:
@@ -350,6 +359,13 @@ async def test_a_file_of_kills_that_cannot_be_read_kills_the_firm(room: Room) ->
     room = await room.killed()
 
     assert list(room.gateway.board._kills.scopes) == ["firm"]
+
+
+async def a_round(room: Room) -> None:
+    """Whatever is done ten times a second."""
+    for row in room.service.every:
+        if row.seconds <= ROUND_S:
+            await row.handler()
 
 
 def keep(room: Room, one: Kill) -> None:
