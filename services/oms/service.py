@@ -78,17 +78,17 @@ class OrderDesk:
         store = self._store = OrderStore(kit.valkey, kit.journal, kit.shard.owns)
         listed, named, now_ns = kit.instruments, kit.config("accounts"), kit.clock.now_ns
         terms = Terms(listed, kit.rates.rate, named, settings.opening_cash)
-        self._desk = Desk(Book(terms, settings.release_wait_s, kit.shard.turn))
-        self._intake = Intake(self._desk, partial(known_instrument, listed), kit.sessions, now_ns, kit.new_id)
-        self.clerk = Clerk(self._desk, self._keep, store.flushed, store.together, now_ns, decode_frame)
-        self.approvals = Approvals(self._desk, self._ask, self._keep, store, self.clerk.landed, now_ns)
-        self.archive = Archive(self._store, kit.valkey, explain)
-        values = Appraiser(listed, kit.rates.rate, self._desk.price_of)
-        self.accounts = Accounts(self._store, kit.valkey, values, opens(named, settings.opening_cash))
+        desk = self._desk = Desk(Book(terms, settings.release_wait_s, kit.shard.turn))
+        self._intake = Intake(desk, partial(known_instrument, listed), kit.sessions, now_ns, kit.new_id)
+        clerk = self.clerk = Clerk(desk, self._keep, store.flushed, store.together, now_ns, decode_frame)
+        self.approvals = Approvals(desk, self._ask, self._keep, store, clerk.landed, now_ns, kit.journal.doubt)
+        self.archive = Archive(store, kit.valkey, explain)
+        values = Appraiser(listed, kit.rates.rate, desk.price_of)
+        self.accounts = Accounts(store, kit.valkey, values, opens(named, settings.opening_cash))
         self.feed = AccountFeed(self.accounts.standing)
         records = ReconciliationStore(store, kit.valkey, kit.journal)
         line = VenueLine(kit, settings.statement_timeout_s)
-        self.reconciler = Reconciler(self.clerk, records, line, listed, asyncio.Lock(), settings.reconcile_every_s)
+        self.reconciler = Reconciler(clerk, records, line, listed, asyncio.Lock(), settings.reconcile_every_s)
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, command: SubmitOrder, idempotency_key: IdempotencyKey = None) -> Reply:
@@ -140,7 +140,7 @@ class OrderDesk:
         return await self._kit.bus.ask(subjects.RISK_CHECK, check, timeout_s=self._settings.risk_timeout_s)
 
     async def _keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
-        kept = await self._store.keep(changes, epoch)
+        kept = await self._store.keep(changes, epoch, self._desk.book.rest_on(changes))
         for change in changes if kept else ():
             self.feed.told(change.event)
             self._desk.book.settled(change)

@@ -105,6 +105,11 @@ class Journal:
         self._start_writer()
         return await line.made
 
+    def doubt(self, why: str) -> Unavailable:
+        """What was decided rests on what was not committed: nothing more is, until the service has been recovered."""
+        self._break(why, [])
+        return Unavailable(why)
+
     async def recall(self, address: Callable[[], str] | None = None) -> None:
         """Take up what was committed and not yet said; called before the service recovers.
 
@@ -157,7 +162,7 @@ class Journal:
                     made = await self._valkey.execute(changes)
                 except Unavailable as error:
                     self._said = said + self._said  # to be struck off once the journal is mended
-                    self._break(error.detail, line)
+                    self._break(f"the last write's outcome is unknown: {error.detail}", line)
                     return
                 for one, held in zip(line, made, strict=False):
                     self._hand_out(one.parcels if held else [])
@@ -167,7 +172,7 @@ class Journal:
             self._writer = None
 
     def _break(self, why: str, line: list[_InLine]) -> None:
-        self._broken = f"the last write's outcome is unknown: {why}"
+        self._broken = why
         line, self._waiting = line + self._waiting, []
         for one in line:
             if not one.made.done():

@@ -259,6 +259,8 @@ class Process:
             self.world.loop.create_task(self._recover(life))
 
     async def _gate(self) -> None:
+        if self.life is not None and self.kit is not None and self.kit.journal.broken:
+            self.journal_broke(self.life)
         if self.recovering:
             raise Unavailable(f"{self.name} is recovering: {self.recovering}")
         if self.kit is not None and (trouble := self.kit.journal.trouble):

@@ -66,6 +66,7 @@ class Approvals:
         store: Committed,
         landed: Callable[[str], Awaitable[Order]],
         now_ns: Callable[[], int],
+        doubt: Callable[[str], Unavailable],
     ) -> None:
         self._desk = desk
         self._ask = ask
@@ -73,6 +74,7 @@ class Approvals:
         self._store = store
         self._landed = landed
         self._now_ns = now_ns
+        self._doubt = doubt
 
     async def submit(self, drafts: list[Order]) -> tuple[Order | GroupOrders, bool]:
         """The answer to new orders, and whether it was given before. Stops that the market has reached go out."""
@@ -215,11 +217,11 @@ class Approvals:
         before, reservation = desk.book.orders[order_id], desk.book.reservations.get(order_id)
         epoch = self._valid(verdict, now_ns)
         change = desk.agreed(before, wanted, verdict, now_ns)
-        if await self._keep([change], epoch):
-            return True
-        if dropped := desk.retract(change, before, reservation, now_ns):
-            await self._keep(dropped)
-        return False
+        with desk.book.resting(before, epoch):
+            kept = await self._keep([change], epoch)
+        if not kept and not desk.book.undo(change, before, reservation):
+            raise self._doubt(f"risk began anew while order {order_id} was changed again")
+        return kept
 
     def _valid(self, verdict: Verdict, now_ns: int) -> str:
         if now_ns > verdict.valid_until_ns:

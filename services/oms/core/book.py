@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -53,6 +54,7 @@ class Book:
         self.deadlines = Deadlines(release_wait_s)
         self.owed = Owed()
         self._in_flight: Counter[str] = Counter()
+        self._resting: dict[str, list[str]] = {}
         self._over: dict[str, None] = {}
 
     def blank(self) -> Book:
@@ -151,6 +153,26 @@ class Book:
         self._in_flight[order.order_id] += 1
         self._put(order)
         return Change(event, commands, None, posted.entry if posted else None, left, released)
+
+    @contextmanager
+    def resting(self, order: Order, epoch: str) -> Generator[None]:
+        """Meanwhile a change of the order is on its way to the disk that holds only in that life of risk."""
+        key = order.group or order.order_id
+        lives = self._resting.setdefault(key, [])
+        lives.append(epoch)
+        try:
+            yield
+        finally:
+            lives.remove(epoch)
+            if not lives:
+                self._resting.pop(key, None)
+
+    def rest_on(self, changes: Iterable[Change]) -> set[str]:
+        """The lives of risk in which alone these changes hold, because what they are built upon holds in no other."""
+        if not self._resting:
+            return set()
+        keys = {change.order.group or change.order.order_id for change in changes}
+        return {epoch for key in keys for epoch in self._resting.get(key, ())}
 
     def undo(self, change: Change, before: Order, reservation: Reservation | None) -> bool:
         """Take back a change that was not committed after all; False when something was built upon it meanwhile."""

@@ -214,16 +214,6 @@ class Desk:
         """An exit waits on, and says why."""
         return [self.book.note(core.moved(order, order.status, at_ns=self.book.next_ns(now_ns), reason=reason))]
 
-    def retract(self, change: Change, before: Order, reservation: Reservation | None, now_ns: int) -> list[Change]:
-        """Take back what was not committed after all; where something was built upon it, at least the new terms."""
-        if self.book.undo(change, before, reservation):
-            return []
-        order = self.book.orders.get(before.order_id)
-        if order is None or order.replacing is None:
-            return []
-        dropped = core.moved(order, order.status, at_ns=self.book.next_ns(now_ns), replacing=None)
-        return [self.book.note(dropped)]
-
     def grown(self, order: Order) -> Order | None:
         """An exit as large as it is to be by now; None when it need not change."""
         for peer, whole in Group(self.book.members(order.group or "")).growing():

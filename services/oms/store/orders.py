@@ -15,6 +15,8 @@ from shared.contract.subjects import Subject
 from shared.domain.lifecycle import TERMINAL
 from shared.kit import Journal, Kept, Transaction, Valkey
 
+BEGAN_ANEW = "risk began anew while what it had approved was changed again"
+
 PAGE = 1_000
 """So many orders are read at once."""
 
@@ -72,17 +74,23 @@ class OrderStore:
         self._owns = owns
         self._dealt: set[tuple[str, str]] = set()
 
-    async def keep(self, changes: Sequence[Change], epoch: str | None = None) -> bool:
+    async def keep(
+        self, changes: Sequence[Change], epoch: str | None = None, built_on: Collection[str] = frozenset()
+    ) -> bool:
         """Commit changes of one account's orders with all they entail, and what is to be said of them.
 
         False, and nothing was written: an order that begins exists already, or the life of risk whose approval they
-        rest on is over. Without an `epoch` they rest on none.
+        rest on is over. Without an `epoch` they rest on none. Unavailable: one of the lives is over that the changes
+        rest on which they are `built_on`, so that what was decided is to be recalled.
         """
         if not changes:
             return True
+        lives = {*built_on} if epoch is None else {epoch, *built_on}
+        if len(lives) > 1:
+            raise self._journal.doubt(BEGAN_ANEW)
         transaction = self._journal.transaction()
-        if epoch is not None:
-            transaction.expect(keys.epoch(changes[0].event.account), epoch or None)
+        for life in lives:
+            transaction.expect(keys.epoch(changes[0].event.account), life or None)
         for change in changes:
             if change.event.order.version == 1:
                 transaction.expect(keys.order(change.event.account, change.event.order.order_id), None)
@@ -93,6 +101,8 @@ class OrderStore:
         kept = await self._journal.commit(transaction)
         if kept:
             self._dealt |= unheard_of
+        elif lives - {epoch}:
+            raise self._journal.doubt(BEGAN_ANEW)
         return kept
 
     async def flushed(self) -> None:

@@ -283,3 +283,27 @@ async def test_without_a_steady_risk_nothing_is_replaced(desk: Desk) -> None:
     assert (await desk.now(order)).version == 2
     assert desk.reserved() == {order.order_id: 3}
     assert desk.kit.valkey.store[keys.epoch("default")] == b"life-4"
+
+
+async def test_what_was_built_upon_terms_that_were_not_committed_is_not_committed_either(desk: Desk) -> None:
+    stop = await desk.order(type="STOP", stop_price="110")
+    reached: list[asyncio.Task[None]] = []
+
+    async def judged_by_a_former_life(check: RiskCheck) -> Verdict:
+        verdict = await desk.risk.judge(check)
+        desk.risk.begin_anew(check.account)
+        reached.append(asyncio.create_task(desk.market("124", "125")))
+        return verdict
+
+    desk.kit.bus.answers[subjects.RISK_CHECK.pattern] = judged_by_a_former_life
+    with pytest.raises(Unavailable, match="risk began anew"):
+        await desk.replace(stop.order_id, stop_price="120")
+    with pytest.raises(Unavailable):
+        await reached[0]
+    await desk.kit.journal.recall()
+    await desk.service.recovers()
+    desk.kit.journal.mend()
+
+    assert await desk.now(stop) == stop
+    await desk.market("111", "112")
+    assert await desk.told(subjects.ORDER_NEW) == [stop.order_id]
