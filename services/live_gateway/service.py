@@ -94,6 +94,7 @@ class LiveGateway:
         if known := self._recall.here(route.order_id):
             await self._recall.repeat(known)
             return
+        self.board.look_again()
         now_ns = self._now_ns()
         venue, why = self._gates.admit(route, now_ns, self._paper.worth)
         if venue in ("", VENUE):

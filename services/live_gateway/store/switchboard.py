@@ -17,6 +17,9 @@ from shared.kit import Clock
 
 CHANGES_SHOWN = 100
 
+OVERDUE_NS = 150_000_000
+"""The kill folder is looked into every tenth of a second, or more often."""
+
 
 class Kills(Protocol):
     def restore(self, kept: Iterable[Kill], keyed: Iterable[Kill], lifted_ns: Mapping[str, int]) -> list[Kill]: ...
@@ -53,6 +56,7 @@ class Switchboard:
         self._in_turn = asyncio.Lock()
         self._panics = 0
         self._begins = True
+        self._looked_ns = 0
 
     async def recover(self) -> None:
         """What was killed stays killed. Kills that never reached risk are said again."""
@@ -78,11 +82,17 @@ class Switchboard:
 
     def look(self) -> None:
         """Into the kill folder: what lies there holds at once, and is kept like what was told."""
+        self._looked_ns = self._clock.monotonic_ns()
         if self._kills.look(self._store.lying()):
             self._stop()
         for kill in self._kills.untold(self._clock.now_ns()):
             self._unsaid.append(kill)
             self._kill(kill)
+
+    def look_again(self) -> None:
+        """Where the last look is long past, this process stood still, and a file may lie there since."""
+        if self._clock.monotonic_ns() - self._looked_ns > OVERDUE_NS:
+            self.look()
 
     async def tell(self) -> None:
         """Risk and the oms of what was found in the folder, and everybody of modes that fell; what cannot be said now

@@ -100,6 +100,14 @@ async def test_a_file_in_the_folder_kills_though_store_and_bus_are_away(room: Ro
     assert room.gateway.board._kills.scopes == {"symbol.BTCUSDT": "by hand"}
 
 
+async def test_a_file_laid_while_the_gateway_stood_still_is_seen_before_the_next_order(room: Room) -> None:
+    (folder(room) / "firm").write_text("by hand")
+    room.kit.clock.advance(1)  # type: ignore[attr-defined]
+    await room.hear(subjects.ORDER_NEW, wanted("a"))
+
+    assert await room.said() == [("a", "REJECTED", 1)]
+
+
 async def test_a_file_holds_when_it_is_gone_and_over_a_restart_until_somebody_else_lifts_it(room: Room) -> None:
     (folder(room) / "firm").write_text("")
     room = await room.killed()
