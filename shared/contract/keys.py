@@ -249,3 +249,8 @@ def reconciled(account: str) -> str:
 def tally(account: str) -> str:
     """JSON of what the account's fills add up to, by venue, up to one of them."""
     return f"tally:{{{account}}}"
+
+
+def subscriptions() -> str:
+    """Hash: subscription id → JSON of what people have asked the gateway to follow at a venue."""
+    return "subscriptions"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, computed_field, field_serializer, model_validator
 
@@ -49,6 +49,49 @@ class Tick(Message):
             words["event_ns"] = int(at_ms) * 1_000_000
         words.setdefault("receive_ns", words.get("event_ns"))
         return words
+
+
+class TickWords(Message):
+    """A tick as it came, for who reads many of them at once."""
+
+    venue: Venue
+    symbol: Symbol
+    payload: bytes
+
+    def encode(self) -> bytes:
+        return self.payload
+
+
+class Change(Word):
+    """What became of a trade: it was otherwise than first said, or it is void."""
+
+    CORRECT = "CORRECT"
+    CANCEL = "CANCEL"
+
+
+class Amendment(Message):
+    """A venue's word on a trade it has reported: `trade_id` and `event_ns` are those of the trade's own tick.
+
+    A correction says the whole trade anew; of a cancelled one price and quantity are nothing.
+    """
+
+    venue: Venue
+    symbol: Symbol
+    trade_id: str = Field(min_length=1, max_length=64)
+    event_ns: Nanos
+    receive_ns: Nanos
+    change: Change
+    price: Price | None = None
+    quantity: Quantity | None = None
+    side: Annotated[Aggressor, BeforeValidator(_aggressor)] = Aggressor.UNKNOWN
+    sequence: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        stated = (self.price is not None, self.quantity is not None)
+        if stated != (self.change is Change.CORRECT,) * 2:
+            raise ValueError("a correction states price and quantity, a cancel neither")
+        return self
 
 
 class Frame(Message):
@@ -101,32 +144,41 @@ class Feed(Message):
 
 
 class Interval(Word):
-    """Bar lengths the normalizer makes."""
+    """Lengths of bars in time, counted from midnight UTC or from a session's open; see docs/bars.md."""
 
+    s1 = "1s"
     m1 = "1m"
     m5 = "5m"
     m15 = "15m"
+    m30 = "30m"
     h1 = "1h"
+    h4 = "4h"
     d1 = "1d"
 
     @property
     def length_ns(self) -> int:
-        return _MINUTES[self.value] * 60_000_000_000
+        return _SECONDS[self.value] * 1_000_000_000
 
 
-_MINUTES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "1d": 1440}
+_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14_400, "1d": 86_400}
+
+Measure = Annotated[str, Field(pattern=r"^(tick|volume|dollar|imbalance)-([1-9]\d{0,14}|(0|[1-9]\d{0,14})_\d{1,8})$")]
+"""A bar that ends by what was traded, not by the clock: its kind and how much (`tick-1000`, `volume-0_5` for half a
+unit: a dot would divide the words of a subject). What each means is in docs/bars.md."""
 
 
 class Bar(Message):
-    """The trades of one symbol in [start_ns, end_ns). An interval without trades has no bar.
+    """Trades of one symbol: of a length of time those in [start_ns, end_ns), of a measure those from the first to the
+    last. Where there is no trade, there is no bar.
 
-    `revision` counts corrections by late ticks (0 is the first saying). `empty_before` states how many intervals
-    without a trade lie between this bar and the one before it. Floats: a bar is analytics, never money.
+    `revision` counts corrections (0 is the first saying). `empty_before` states how many intervals without a trade lie
+    between this bar and the one before it. `number` counts the bars of a measure, several of which may begin in the
+    same nanosecond; 0 for lengths of time. Floats: a bar is analytics, never money.
     """
 
     venue: Venue
     symbol: Symbol
-    interval: Interval
+    interval: Interval | Measure
     start_ns: Nanos
     end_ns: Nanos
     open: float
@@ -135,15 +187,20 @@ class Bar(Message):
     close: float
     volume: float
     vwap: float
+    taker_buy_volume: float = 0
     count: int
     revision: int = 0
     empty_before: int = 0
+    number: int = 0
 
     @model_validator(mode="before")
     @classmethod
-    def _without_timestamp(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "timestamp" in given:
-            return {k: v for k, v in given.items() if k != "timestamp"}  # pyright: ignore[reportUnknownVariableType]
+    def _without_what_is_computed(cls, given: Any) -> Any:
+        if isinstance(given, dict) and ("timestamp" in given or "session" in given):
+            words: dict[str, Any] = dict(given)  # pyright: ignore[reportUnknownArgumentType]
+            words.pop("timestamp", None)
+            words.pop("session", None)
+            return words
         return given
 
     @computed_field
@@ -151,6 +208,12 @@ class Bar(Message):
     def timestamp(self) -> str:
         """The start of the interval, for people."""
         return rfc3339(self.start_ns)
+
+    @computed_field
+    @property
+    def session(self) -> str:
+        """The date of a day's bar: of its last moment, since some sessions begin on the evening before."""
+        return rfc3339(self.end_ns - 1)[:10] if self.interval == Interval.d1 else ""
 
     @field_serializer("start_ns", "end_ns", when_used="json")
     def _exact_in_javascript(self, value: int) -> str:

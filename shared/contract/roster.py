@@ -24,9 +24,10 @@ class Entry:
 
 
 ROSTER: tuple[Entry, ...] = (
-    Entry("gateway", 8080, "FL", "market data in: simulated market, replay, feed integrity"),
+    Entry("gateway", 8080, "FL", "market data in: live venues, simulated market, replay, feed integrity"),
     Entry("normalizer", 8081, "LB", "ticks become bars", shared_by="symbol"),
     Entry("sink-ticks", 8111, "LB", "ticks, quotes, bars, orders and fills onto the tape"),
+    Entry("sink-alt", 8112, "LB", "alternative documents into the lake and the search index"),
     Entry("risk", 8103, "FLB", "pre-trade checks, reservations, kill switch"),
     Entry("live-gateway", 8200, "FLB", "orders out to the venue, fills in; the paper venue"),
     Entry("oms", 8099, "FLB", "the order's life; positions and cash per account", shared_by="account"),

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shared.contract.accounts import Position
 from shared.contract.base import Message
-from shared.contract.market import Bar, Feed, Frame, Quote, Tick
+from shared.contract.documents import Document
+from shared.contract.market import Amendment, Bar, Feed, Frame, Quote, Tick, TickWords
 from shared.contract.ops import Alert, Parked
 from shared.contract.orders import CancelOrder, Fill, OrderEvent, ReplaceOrder, Report, RouteOrder
 from shared.contract.records import OrderRecord
@@ -39,14 +40,15 @@ class Stream:
 GIB = 1 << 30
 DAY_S = 86_400
 
-TICKS = Stream("TICKS", ("ticks.>", "frames.>", "quotes.>"), 4 * GIB, 6 * 3600, "old")
+TICKS = Stream("TICKS", ("ticks.>", "frames.>", "amends.>", "quotes.>"), 4 * GIB, 6 * 3600, "old")
 BARS = Stream("BARS", ("ohlcv.>",), 1 * GIB, 7 * DAY_S, "old")
 ORDERS = Stream("ORDERS", ("orders.>", "fills.>", "positions.>"), 4 * GIB, 7 * DAY_S, "new")
+ALT = Stream("ALT", ("alt.>",), 2 * GIB, 7 * DAY_S, "old")
 OPS = Stream(
     "OPS", ("risk.alert", "risk.kill", "risk.release", "alerts.>", "audit.>", "ops.>"), 256 << 20, 30 * DAY_S, "old"
 )
 
-STREAMS = (TICKS, BARS, ORDERS, OPS)
+STREAMS = (TICKS, BARS, ORDERS, ALT, OPS)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class Subject(Generic[M]):
 
     def decode(self, payload: bytes, address: str) -> M:
         """The message that came in on `address`; `ValueError` when it is not one, or not of that address."""
-        if self.message is Frame:
-            return self.message.model_construct(venue=address.rsplit(".", 1)[-1], payload=payload)
+        if self.message is Frame or self.message is TickWords:
+            named: dict[str, Any] = dict(zip(self.blanks, address.split(".")[1:], strict=True))
+            return self.message.model_construct(**named, payload=payload)
         message = self.message.decode(payload)
         if self.blanks and self.address(message) != address:
             raise ValueError(f"the message belongs on {self.address(message)}, not on {address}")
@@ -93,10 +96,15 @@ class Question(Generic[M]):
 
 
 TICK = Subject("ticks.{venue}.{symbol}", Tick, TICKS)
+TICK_WORDS = Subject(TICK.pattern, TickWords, TICKS)
+"""The same, for who reads many of them at once."""
+AMENDMENT = Subject("amends.{venue}.{symbol}", Amendment, TICKS)
 FRAME = Subject("frames.{venue}", Frame, TICKS)
 QUOTE = Subject("quotes.{venue}.{symbol}", Quote, TICKS)
 FEED = Subject("feed.{venue}.{symbol}", Feed)
 BAR = Subject("ohlcv.{interval}.{symbol}", Bar, BARS)
+
+DOCUMENT = Subject("alt.norm.{category}", Document, ALT)
 
 ORDER_NEW = Subject("orders.{account}.new", RouteOrder, ORDERS)
 ORDER_CANCEL = Subject("orders.{account}.cancel", CancelOrder, ORDERS)

@@ -54,11 +54,13 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: slice) -> Texts: ...
 
-    def __getitem__(self, index: int | slice) -> str | list[str]:
+    def __getitem__(self, index: int | slice) -> str | Texts:
         if isinstance(index, slice):
-            return self.strings()[index]
+            start, stop, step = index.indices(len(self))
+            assert step == 1, "neighbours only; `chosen` takes any rows"
+            return Texts(self.offsets[start : max(start, stop) + 1], self.data)
         at = range(len(self))[index]
         return self.data[self.offsets[at] : self.offsets[at + 1]].tobytes().decode()
 

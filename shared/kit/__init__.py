@@ -4,12 +4,14 @@ from shared.kit.bus import Bus
 from shared.kit.clock import Clock
 from shared.kit.journal import Journal
 from shared.kit.kit import Kit
+from shared.kit.lake import Lake, Span
 from shared.kit.meter import Meter
 from shared.kit.outbox import Kept
 from shared.kit.service import (
     Heard,
     Service,
     SocketStream,
+    Unheard,
     answer,
     any_method,
     batch,
@@ -40,6 +42,7 @@ __all__ = [
     "Journal",
     "Kept",
     "Kit",
+    "Lake",
     "Meter",
     "Reply",
     "Request",
@@ -47,8 +50,10 @@ __all__ = [
     "Settings",
     "Shard",
     "SocketStream",
+    "Span",
     "Tape",
     "Transaction",
+    "Unheard",
     "Valkey",
     "answer",
     "any_method",

@@ -54,12 +54,20 @@ class Bus(Protocol):
         """
         ...
 
+    async def say_all(self, subject: Subject[M], messages: Sequence[tuple[str, M]]) -> None:
+        """Say these, each under its id, on a subject with a stream, and wait once, until it has all of them."""
+        ...
+
     async def tell(self, subject: Subject[M], message: M) -> None:
         """Say it without waiting for anyone to have it."""
         ...
 
     async def ask(self, question: Question[Any], message: Message, *, timeout_s: float) -> Any:
         """The answer; Refused as the answerer raised it, Unavailable when none came in time."""
+        ...
+
+    async def heard_up(self) -> None:
+        """Return once all that was said before is on its way to a handler of ours; Unavailable when nobody knows."""
         ...
 
     async def lag(self, stream: Stream) -> int:
@@ -119,6 +127,13 @@ class NatsBus:
         else:
             await self.store(subject.address(message), message.encode(), id)
 
+    async def say_all(self, subject: Subject[M], messages: Sequence[tuple[str, M]]) -> None:
+        self._check(subject)
+        request = request_id.get()
+        outgoing = [Outgoing(id, subject.address(one), one.encode(), request) for id, one in messages]
+        if left := await self.store_all(outgoing):
+            raise Unavailable(f"{len(left)} of {len(outgoing)} messages on {subject.pattern} were not stored")
+
     async def tell(self, subject: Subject[M], message: M) -> None:
         self._check(subject)
         self._publish(subject.address(message), message.encode(), "")
@@ -157,15 +172,21 @@ class NatsBus:
             _raise_problem(question.pattern, answer)
         return question.answer.decode(answer.data)
 
+    async def heard_up(self) -> None:
+        await self.line.flush()  # what the server had for us before it answers, it sends before it answers
+
     async def lag(self, stream: Stream) -> int:
         return max(await unfinished(self.line, stream), default=0)
 
     async def park(self, heard: Heard[Any], error: Exception) -> None:
         payload = heard.message.encode() if isinstance(heard.message, Message) else bytes(heard.message)
-        await self.park_raw(heard.address, payload, error)
+        await self.park_raw(heard.address, payload, error, heard.sequence)
 
-    async def park_raw(self, address: str, payload: bytes, error: Exception) -> None:
-        """Set raw words aside on `ops.parked.<service>`. Unavailable: not done, so do not acknowledge them."""
+    async def park_raw(self, address: str, payload: bytes, error: Exception, sequence: int = 0) -> None:
+        """Set raw words aside on `ops.parked.<service>`. Unavailable: not done, so do not acknowledge them.
+
+        By its sequence in its stream, a message that is heard twice is kept there once, if that is within two minutes.
+        """
         self._log.error("parked", subject=address, error=repr(error)[:500])
         parked = Parked(
             service=self._service,
@@ -174,7 +195,7 @@ class NatsBus:
             payload=payload[:65536].decode("utf-8", "backslashreplace"),
             at_ns=self._clock.now_ns(),
         )
-        await self.store(PARKED.address(parked), parked.encode(), None)
+        await self.store(PARKED.address(parked), parked.encode(), f"{address}/{sequence}" if sequence else None)
         self._meter.count("parked", subject=address.split(".", maxsplit=1)[0])
 
     def _check(self, subject: Subject[Any] | Question[Any]) -> None:

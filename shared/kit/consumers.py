@@ -32,21 +32,22 @@ class Place:
         return new
 
 
-def consumer_name(owner: str, subjects: tuple[Subject[Any], ...]) -> str:
-    """What a consumer goes by: whose it is and what it reads, so that permissions can name it."""
-    return f"{owner}-{_what(subjects)}"
+def consumer_name(owner: str, subjects: tuple[Subject[Any], ...], into: str = "") -> str:
+    """What a consumer goes by: whose it is, what it reads and what that fills, so that permissions can name it."""
+    return f"{owner}-{_what(subjects, into)}"
 
 
-def _what(subjects: tuple[Subject[Any], ...]) -> str:
-    return "-".join(s.pattern.replace("{", "").replace("}", "").replace(".", "_") for s in subjects)
+def _what(subjects: tuple[Subject[Any], ...], into: str) -> str:
+    words = [s.pattern.replace("{", "").replace("}", "").replace(".", "_") for s in subjects]
+    return "-".join([*words, into] if into else words)
 
 
-async def durable(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], window: int) -> str:
+async def durable(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], window: int, into: str = "") -> str:
     """Make or find the consumer whose place the server keeps; its name. Those of another number of copies end."""
     stream = stream_of(subjects)
-    before = Before(shard, _what(subjects), await durables(line, stream) if shard.by else ())
+    before = Before(shard, _what(subjects, into), await durables(line, stream) if shard.by else ())
     start = before.start()
-    name = consumer_name(shard.name, subjects)
+    name = consumer_name(shard.name, subjects, into)
     config = {
         "name": name,
         "durable_name": name,
@@ -97,13 +98,13 @@ class Before:
         return [one["name"] for other, one in self._known.items() if other.count != self._shard.count]
 
 
-async def followed(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], place: Place) -> str:
+async def followed(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], place: Place, into: str = "") -> str:
     """Make a consumer that begins just after `place`; its name. One that is there of that name is ended."""
     stream = stream_of(subjects)
     if place.last > await last_sequence(line, stream):
         # The stream was lost and made anew, so its numbers began again: follow it from its beginning.
         place.last = 0
-    name = consumer_name(shard.name, subjects)
+    name = consumer_name(shard.name, subjects, into)
     await drop_consumer(line, stream, name)
     config = {
         "name": name,

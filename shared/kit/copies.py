@@ -87,7 +87,10 @@ class Copies:
             answer = await asked
         except Unavailable as error:
             return Unavailable(f"{shard.name} did not do it, or nobody knows ({error.detail})")
-        words = orjson.loads(bytes(answer.body))
+        try:
+            words = orjson.loads(bytes(answer.body))
+        except ValueError:
+            return Unavailable(f"{shard.name} answered with something that is not JSON")
         if isinstance(answer, PeerAnswer) and answer.status >= 400:
             return Unavailable(f"{shard.name} did not do it ({words.get('detail')})")
         return words
@@ -102,8 +105,8 @@ class Copies:
         except Unavailable as error:
             if request.method == "GET":
                 raise
-            detail = f"whether {owner.name} did it is unknown ({error.detail}); ask again with the same id"
-            raise Unavailable(detail[:500]) from error
+            unknown = f"whether {owner.name} did it is unknown ({error.detail})"[:400]
+            raise Unavailable(f"{unknown}; ask again with the same id, or look first if you gave none") from error
 
     async def _address(self, owner: Shard) -> str:
         address = await self._valkey.raw(keys.shard(owner.name))

@@ -64,6 +64,10 @@ class FakeBus:
         if self._is_new(subject.address(message), id):
             self.said.append((subject, message))
 
+    async def say_all(self, subject: Subject[M], messages: Sequence[tuple[str, M]]) -> None:
+        for id, one in messages:
+            await self.say(subject, one, id=id)
+
     async def tell(self, subject: Subject[M], message: M) -> None:
         self._check()
         self.said.append((subject, message))
@@ -90,6 +94,9 @@ class FakeBus:
         if question.pattern not in self.answers:
             raise Unavailable(f"no answer on {question.pattern} within {timeout_s} s")
         return await self.answers[question.pattern](message)
+
+    async def heard_up(self) -> None:
+        self._check()
 
     async def lag(self, stream: Stream) -> int:
         self._check()
@@ -221,7 +228,7 @@ def _bytes(value: Any) -> bytes:
 
 
 class FakeKit(Kit):
-    """The kit over the twins. Its tape is the real SQLite one in a temporary folder."""
+    """The kit over the twins. Its tape is the real SQLite one in a temporary folder, and so is its lake."""
 
     def __init__(
         self,

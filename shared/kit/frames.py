@@ -73,7 +73,7 @@ def decode_frame(payload: bytes, venue: str) -> TickColumns:
         price=_numbers(columns["price"], np.float64),
         quantity=_numbers(columns["quantity"], np.float64),
         side=_numbers(columns["side"], np.int8),
-        trade_id=_texts(columns["trade_id"]),
+        trade_id=texts_of(columns["trade_id"]),
         sequence=_numbers(columns["sequence"], np.int64),
         replay=metadata.get(b"replay", b"").decode("utf-8", "replace"),
         ended=metadata.get(b"ended", b"") == b"1",
@@ -116,7 +116,7 @@ def _difference(schema: Any) -> str:
 def _symbols(column: Any) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     if column.dictionary.null_count:
         raise ValueError("the symbol dictionary holds nulls")
-    known = Texts.of(_texts(column.dictionary))
+    known = texts_of(column.dictionary)
     # A feed names the same symbols in every frame; the cache spares reading and checking them each time.
     return _read_symbols(known.offsets.tobytes(), known.data.tobytes()), _numbers(column.indices, np.int32)
 
@@ -137,7 +137,8 @@ def _numbers(column: Any, kind: type[N]) -> NDArray[N]:
     return np.frombuffer(buffer, kind, len(column), column.offset * np.dtype(kind).itemsize)
 
 
-def _texts(column: Any) -> Texts:
+def texts_of(column: Any) -> Texts:
+    """An Arrow utf8 column, as it lies in memory."""
     _, offsets, data = column.buffers()
     if len(column) == 0 or offsets is None:
         return Texts.blank(0)

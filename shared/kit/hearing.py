@@ -28,6 +28,7 @@ from shared.kit.meter import Meter
 from shared.kit.nats_line import head_of
 from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
+from shared.kit.reach import LOOKS_EVERY_S, Reach
 from shared.kit.service import Answer, Batch, Follow, Hear, On, Watch
 from shared.kit.shard import Shard
 from shared.kit.streams import backlog
@@ -47,7 +48,9 @@ class Hearing:
         self._pulls: list[Pull] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lanes: list[Lanes[tuple[Incoming, Message]]] = []
+        self._reaches: list[Reach] = []
         self._subscriptions: list[bytes] = []
+        self._awaited: str | None = None
         bus.on_reconnect.append(self._reopen)
 
     async def open(self, row: Hear) -> None:
@@ -60,6 +63,7 @@ class Hearing:
             case Batch() | Follow():
                 opened = ListRow(self._ears, row)
                 self._pulls.append(opened.pull)
+                self._reaches.append(opened.reach)
                 self._tasks.append(opened.task)
             case Watch():
                 await self._open_watch(row)
@@ -70,7 +74,21 @@ class Hearing:
         """Why something is not being heard just now, or None."""
         closed = [pull.why_closed for pull in self._pulls if not pull.is_open]
         why = next((f": {one}" for one in closed if one), "")
-        return f"{len(closed)} of {len(self._pulls)} consumers are not open{why}" if closed else None
+        if closed:
+            return f"{len(closed)} of {len(self._pulls)} consumers are not open{why}"
+        return self._awaited or next(filter(None, (reach.trouble() for reach in self._reaches)), None)
+
+    def unread(self) -> str:
+        """How many messages of its stream each list row has not read, in words."""
+        return ", ".join(f"{reach.unread} unread by {reach.name}" for reach in self._reaches if reach.unread)
+
+    async def look(self) -> None:
+        """Keep track of how far each list row has come, for as long as this is heard."""
+        while True:
+            for reach in self._reaches:
+                with contextlib.suppress(Unavailable):  # /readyz says so elsewhere
+                    await reach.look(self._ears.bus.line, self._ears.clock)
+            await asyncio.sleep(LOOKS_EVERY_S)
 
     async def close(self) -> None:
         """Stop hearing; finish what is in hand."""
@@ -126,9 +144,15 @@ class Hearing:
         """Return once nothing of a row waits any more."""
         name, stream = consumer_name(self._ears.shard.name, (row.subject,)), stream_of((row.subject,))
         while True:
-            with contextlib.suppress(Unavailable):
-                if await backlog(self._ears.bus.line, stream, name) == 0:
-                    return
+            try:
+                left = await backlog(self._ears.bus.line, stream, name)
+                self._awaited = f"{row.subject.pattern} is heard before anything else: {left} are left"
+            except Unavailable as error:
+                left = None
+                self._awaited = f"whether all of {row.subject.pattern} was heard is unknown: {error.detail}"
+            if left == 0:
+                self._awaited = None
+                return
             await asyncio.sleep(0.02)
 
     async def _settle(self, row: On, message: Incoming, words: Message) -> None:
@@ -171,6 +195,9 @@ class Hearing:
             if isinstance(words, ValueError):
                 self._ears.meter.count("watched_unreadable", subject=message.address.split(".", maxsplit=1)[0])
                 return
+            if not row.always and not await self._is_well():
+                self._ears.meter.count("watched_missed", subject=row.subject.pattern)
+                return
             try:
                 outcome = row.handler(words)
                 if inspect.isawaitable(outcome):
@@ -190,6 +217,13 @@ class Hearing:
 
         self._tasks.append(queue.task)
         self._subscriptions.append(self._ears.bus.line.subscribe(row.subject.wildcard, arrived))
+
+    async def _is_well(self) -> bool:
+        try:
+            await self._ears.gate()
+        except Unavailable:
+            return False
+        return True
 
     async def _open_answer(self, row: Answer) -> None:
         async def work(message: Incoming) -> None:

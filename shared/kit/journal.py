@@ -68,6 +68,7 @@ class Journal:
         self._sayer: asyncio.Task[None] | None = None
         self._said: list[Parcel] = []
         self._broken: str | None = None
+        self.refused = 0
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -98,6 +99,7 @@ class Journal:
         """True: on disk. False: an expectation did not hold, and nothing changed. Unavailable: unknown; the service
         will be recovered."""
         if self._broken:
+            self.refused += 1
             raise Unavailable(self._broken)
         change, said = transaction.sealed()
         line = _InLine(change, said, self._loop.create_future())
@@ -109,6 +111,16 @@ class Journal:
         """What was decided rests on what was not committed: nothing more is, until the service has been recovered."""
         self._break(why, [])
         return Unavailable(why)
+
+    async def recover(self, recovers: Callable[[], Awaitable[None]], address: Callable[[], str] | None = None) -> None:
+        """Have the service recall its state, and see that nobody has changed it since: what is decided before commits
+        may begin again is in memory alone, and what is built upon it later must not be written. Unavailable: once more.
+        """
+        await self.recall(address)
+        refused = self.refused
+        await recovers()
+        if self.refused != refused:
+            raise Unavailable("something was decided while the state was being recalled; it is recalled again")
 
     async def recall(self, address: Callable[[], str] | None = None) -> None:
         """Take up what was committed and not yet said; called before the service recovers.

@@ -16,8 +16,10 @@ from shared.kit.calendars import open_calendars
 from shared.kit.clock import Clock
 from shared.kit.ids import fresh_id
 from shared.kit.journal import Journal
+from shared.kit.lake import Lake, open_lake
 from shared.kit.meter import Meter
 from shared.kit.peers import Peers
+from shared.kit.search import Search, open_search
 from shared.kit.settings import Suite, load_instruments, load_rates, read_yaml
 from shared.kit.shard import Shard
 from shared.kit.tape import Tape
@@ -54,6 +56,14 @@ class Kit:
     @cached_property
     def tape(self) -> Tape:
         raise NotImplementedError
+
+    @cached_property
+    def lake(self) -> Lake:
+        return open_lake(self.suite)
+
+    @cached_property
+    def search(self) -> Search:
+        return open_search(self.suite)
 
     @cached_property
     def peers(self) -> Peers:

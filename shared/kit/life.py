@@ -14,7 +14,7 @@ import gc
 import platform
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -129,7 +129,8 @@ class Life:
             self._hearing = Hearing(self._kit.shard, self._bus, self._gate, self._clock, self._meter, self._log)
             for row in self._service.hears:
                 await self._hearing.open(row)
-        self._tasks = [asyncio.create_task(self._repeat(each)) for each in self._service.every]
+            self._tasks.append(asyncio.create_task(self._hearing.look()))
+        self._tasks += [asyncio.create_task(self._repeat(each)) for each in self._service.every]
         self._tasks.append(asyncio.create_task(self._keep_consistent()))
         self.state = ServiceState.RUNNING
         while (health := await self._health()).status != "ready":
@@ -151,8 +152,6 @@ class Life:
             await self._bus.connect(streams_of(self._service))
         if self._kit.touched("valkey"):
             await self._until(self._reach_valkey)
-        if self._kit.touched("tape"):
-            await self._until(self._kit.tape.ping)
 
     async def _reach_valkey(self) -> None:
         if trouble := await self._kit.valkey.ping():
@@ -161,8 +160,9 @@ class Life:
     async def _recover(self) -> None:
         async def attempt() -> None:
             if self._kit.touched("journal"):
-                await self._kit.journal.recall(self._address)
-            await self._service.recovers()
+                await self._kit.journal.recover(self._service.recovers, self._address)
+            else:
+                await self._service.recovers()
 
         await self._until(attempt)
         if self._kit.touched("journal"):
@@ -239,18 +239,16 @@ class Life:
         if self._kit.touched("journal"):
             yield check("journal", self._kit.journal.trouble)
         if self._kit.touched("tape"):
-            yield check("tape", await self._tape_trouble())
+            yield check("tape", await _trouble(self._kit.tape.ping))
+        if self._kit.touched("lake"):
+            yield check("lake", await _trouble(self._kit.lake.ping))
+        if self._kit.touched("search"):
+            yield check("search", await _trouble(self._kit.search.ping))
         if self._hearing is not None:
-            yield check("hearing", self._hearing.trouble())
+            trouble = self._hearing.trouble()
+            yield Check(name="hearing", ok=trouble is None, detail=trouble or self._hearing.unread())
         for name, trouble in self._service.checks().items():
             yield check(name, trouble)
-
-    async def _tape_trouble(self) -> str | None:
-        try:
-            await self._kit.tape.ping()
-        except Unavailable as error:
-            return error.detail
-        return None
 
     # Ending.
 
@@ -264,7 +262,7 @@ class Life:
             await self._service.closes()
         if self._kit.touched("journal"):
             await self._kit.journal.close()
-        for part in ("bus", "valkey", "tape", "peers"):
+        for part in ("bus", "valkey", "tape", "lake", "search", "peers"):
             if self._kit.touched(part):
                 await getattr(self._kit, part).close()
 
@@ -319,6 +317,15 @@ class Life:
         return Response(
             to_json({**words, **self._meter.totals, **self._service.stats()}), media_type="application/json"
         )
+
+
+async def _trouble(ping: Callable[[], Awaitable[None]]) -> str | None:
+    """Why something cannot be used, or None."""
+    try:
+        await ping()
+    except Unavailable as error:
+        return error.detail
+    return None
 
 
 def _settle_memory() -> None:

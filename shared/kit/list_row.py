@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from shared.contract.errors import Unavailable
-from shared.kit.consumers import Place, durable, followed, gather, stream_of
+from shared.contract.errors import Refused, Unavailable
+from shared.kit.consumers import Place, consumer_name, durable, followed, gather, stream_of
 from shared.kit.ears import ACKNOWLEDGED, Ears, hand_back
 from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
-from shared.kit.service import Batch, Follow, Heard
+from shared.kit.reach import Reach
+from shared.kit.service import Batch, Follow, Heard, Unheard
 
 TRY_AGAIN_AFTER_S = 0.2
 COME_AGAIN_AFTER_S = 0.5
+DONE_MAX = 4096
+BYTES_MAX = 8 << 20
+"""What a followed stream sends for one asking, at most: many single ticks, or some frames."""
 
 
 class ListRow:
@@ -26,18 +30,36 @@ class ListRow:
         self._window = row.count_max * 2
         self._waiting: asyncio.Queue[Incoming] = asyncio.Queue(self._window)
         self._place = Place()
-        stream = stream_of(row.subjects).name
-        arrived = self._waiting.put_nowait
-        self.pull = Pull(ears.bus.line, stream, self._create, arrived, window=self._window, ordered=self._follows)
+        self._done: dict[int, None] = {}
+        stream = stream_of(row.subjects)
+        self.reach = Reach(consumer_name(ears.shard.name, row.subjects, row.into), stream, row, ears.meter)
+        self.pull = Pull(
+            ears.bus.line,
+            stream.name,
+            self._create,
+            self._arrived,
+            window=self._window,
+            bytes_max=BYTES_MAX if self._follows else 0,
+            ordered=self._follows,
+        )
         self.task = asyncio.create_task(self._work())
 
     async def _create(self) -> str:
         row = self._row
+        self._done.clear()  # the stream may be another, whose numbers begin anew
         await self._ears.in_place()
         if isinstance(row, Batch):
-            return await durable(self._ears.bus.line, self._ears.shard, row.subjects, self._window)
+            name = await durable(self._ears.bus.line, self._ears.shard, row.subjects, self._window, row.into)
+            await self.reach.begin_durable(self._ears.bus.line)
+            return name
         self._place.last = max(self._place.last, row.after())
-        return await followed(self._ears.bus.line, self._ears.shard, row.subjects, self._place)
+        name = await followed(self._ears.bus.line, self._ears.shard, row.subjects, self._place, row.into)
+        self.reach.begin_followed(self._place.last)
+        return name
+
+    def _arrived(self, message: Incoming) -> None:
+        self.reach.book.heard(_sequence(message))
+        self._waiting.put_nowait(message)
 
     async def _work(self) -> None:
         wait_s = self._row.wait_s if isinstance(self._row, Batch) else 0.0
@@ -49,16 +71,31 @@ class ListRow:
                 words = ACKNOWLEDGED if done else hand_back(COME_AGAIN_AFTER_S)
                 for message in messages:
                     self._ears.reply(message, words)
+            if done and not self._follows:
+                self._remember(messages)
+            elif not done:
+                self.reach.book.missed(map(_sequence, messages))
             for message in messages:
                 self.pull.finished(message)
+
+    def _remember(self, messages: list[Incoming]) -> None:
+        """These are done with: one that comes again, since its acknowledgement came late, is not handled again."""
+        self._done.update(dict.fromkeys(map(_sequence, messages)))
+        for old in list(self._done)[:-DONE_MAX]:
+            del self._done[old]
 
     def _read(self, messages: list[Incoming]) -> tuple[list[Heard[Any]], list[tuple[Incoming, ValueError]]]:
         heard: list[Heard[Any]] = []
         unreadable: list[tuple[Incoming, ValueError]] = []
+        seen: set[int] = set()
         for message in messages:
-            sequence = int(message.reply.split(".")[-4])
+            sequence = _sequence(message)
             if self._follows and not self._place.advance(sequence):
                 continue
+            if sequence in self._done or sequence in seen:
+                self._ears.meter.count("messages_heard_again")
+                continue
+            seen.add(sequence)
             subject = next(s for s in self._row.subjects if s.pattern.split(".")[0] == message.address.split(".")[0])
             words = self._ears.read(subject, message)
             if isinstance(words, ValueError):
@@ -72,8 +109,8 @@ class ListRow:
         while heard:
             try:
                 await self._ears.gate()
-                await self._row.handler(heard)
-                return True
+                unheard: Unheard | None = await self._row.handler(heard)
+                return all([await self._park(one, error) for one, error in unheard or ()])
             except Unavailable as error:
                 self._ears.meter.count("batches_handed_back")
                 subjects = [subject.pattern for subject in self._row.subjects]
@@ -89,21 +126,28 @@ class ListRow:
         return True
 
     async def _park(self, one: Heard[Any], error: Exception) -> bool:
-        return await self._insist(lambda: self._ears.bus.park(one, error))
+        return await self._insist(lambda: self._ears.bus.park(one, error), error)
 
     async def _set_aside(self, unreadable: list[tuple[Incoming, ValueError]]) -> bool:
         def parking(message: Incoming, error: ValueError) -> Any:
             return lambda: self._ears.set_aside(message, error)
 
-        return all([await self._insist(parking(message, error)) for message, error in unreadable])
+        return all([await self._insist(parking(message, error), error) for message, error in unreadable])
 
-    async def _insist(self, park: Any) -> bool:
+    async def _insist(self, park: Any, error: Exception) -> bool:
         """True once it is set aside; a message that will come again need not be insisted on."""
+        why = error.code.lower() if isinstance(error, Refused) else "unreadable"
         while True:
             try:
                 await park()
+                self._ears.meter.count("messages_set_aside", hearer=self.reach.name, why=why)
                 return True
             except Unavailable:
                 if not self._follows:
                     return False
                 await asyncio.sleep(TRY_AGAIN_AFTER_S)
+
+
+def _sequence(message: Incoming) -> int:
+    """Its number in its stream."""
+    return int(message.reply.split(".")[-4])

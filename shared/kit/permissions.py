@@ -108,13 +108,14 @@ def _consumer(copy: str, row: Any) -> Iterator[str]:
     subjects = _durably(row)
     if not subjects:
         return
-    place = f"{stream_of(subjects).name}.{consumer_name(copy, subjects)}"
+    into = row.into if isinstance(row, Batch | Follow) else ""
+    place = f"{stream_of(subjects).name}.{consumer_name(copy, subjects, into)}"
     yield f"$JS.API.CONSUMER.CREATE.{place}" + (f".{subjects[0].wildcard}" if len(subjects) == 1 else "")
     yield f"$JS.API.CONSUMER.MSG.NEXT.{place}"
     yield f"$JS.API.CONSUMER.DELETE.{place}"
-    if isinstance(row, Follow):
+    if isinstance(row, Batch | Follow):
         yield f"$JS.API.STREAM.INFO.{stream_of(subjects).name}"
-    else:
+    if not isinstance(row, Follow):
         yield f"$JS.ACK.{place}.>"
 
 

@@ -28,7 +28,8 @@ class Pull:
     """Delivers a consumer's messages to `arrived`, at most `window` of them unfinished at a time.
 
     `create` makes (or finds) the consumer and returns its name; it is called again whenever the consumer must be
-    opened anew. With `ordered`, deliveries are checked to be gapless, and a gap reopens the consumer.
+    opened anew. `bytes_max` bounds what comes for one asking, and no more is asked for while so much is unfinished.
+    With `ordered`, deliveries are checked to be gapless, and a gap reopens the consumer.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Pull:
         arrived: Callable[[Incoming], None],
         *,
         window: int,
+        bytes_max: int = 0,
         ordered: bool = False,
     ) -> None:
         self._line = line
@@ -46,6 +48,8 @@ class Pull:
         self._create = create
         self._arrived = arrived
         self._window = window
+        self._bytes_max = {"max_bytes": bytes_max} if bytes_max else {}
+        self._bytes_left = bytes_max or float("inf")
         self._ordered = ordered
         self._asked = 0
         self._unfinished: dict[str, float] = {}
@@ -68,7 +72,8 @@ class Pull:
 
     def finished(self, message: Incoming) -> None:
         """A message is done with; another may come."""
-        self._unfinished.pop(message.reply, None)
+        if self._unfinished.pop(message.reply, None) is not None:
+            self._bytes_left += len(message.data)
         self._ask()
 
     async def close(self) -> None:
@@ -121,11 +126,11 @@ class Pull:
 
     def _ask(self) -> None:
         room = self._window - len(self._unfinished) - self._asked
-        if self._subscription is None or self._stale.is_set() or room * 2 < self._window:
+        if self._subscription is None or self._stale.is_set() or room * 2 < self._window or self._bytes_left <= 0:
             return
         self._asked += room
         self._heard_at = self._loop.time()
-        request = orjson.dumps({"batch": room, "expires": int(EXPIRES_S * 1e9)})
+        request = orjson.dumps({"batch": room, "expires": int(EXPIRES_S * 1e9), **self._bytes_max})
         try:
             self._line.publish(self._next, request, reply=self._inbox)
         except Unavailable:
@@ -141,6 +146,7 @@ class Pull:
             return
         self._asked = max(0, self._asked - 1)
         self._unfinished[message.reply] = self._heard_at
+        self._bytes_left -= len(message.data)
         self._arrived(message)
         self._ask()
 
@@ -150,7 +156,7 @@ class Pull:
         return delivered == expected
 
     def _status(self, message: Incoming) -> None:
-        if message.status == "408":
+        if message.status == "408" or (message.status == "409" and b"MaxBytes" in message.head):
             self._asked = max(0, self._asked - int(message.header("Nats-Pending-Messages") or self._asked))
             self._ask()
         elif message.status != "100":

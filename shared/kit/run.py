@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 
 import structlog
-import uvloop
 
 from shared.contract.roster import ROSTER
 from shared.kit.life import Life
+from shared.kit.loop import Loop
 from shared.kit.settings import SettingsError, Suite, load_suite
 
 
@@ -30,7 +31,8 @@ def main(name: str, *, ready_fd: int | None = None, prepared: Life | None = None
         await (prepared or Life(name, suite)).live(listener, on_ready)
 
     try:
-        uvloop.run(run())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(run())
     except (SettingsError, _PortTaken) as error:
         structlog.get_logger().error("cannot_start", service=name, detail=str(error))
         sys.stderr.write(f"{name}: {error}\n")

@@ -30,6 +30,10 @@ class Heard(Generic[M]):
     address: str
 
 
+Unheard = list[tuple[Heard[Any], Exception]]
+"""Messages that a handler of lists can make nothing of, each with the reason: they are set aside, and counted."""
+
+
 @dataclass(frozen=True)
 class On:
     """Durable: acknowledged after the handler returned; one at a time per value of the lane field.
@@ -47,10 +51,11 @@ class On:
 
 @dataclass(frozen=True)
 class Watch:
-    """Live, at most once, in the order of arrival."""
+    """Live, at most once, in the order of arrival; `always`: also while the service recovers."""
 
     subject: Subject[Any]
     handler: Callable[[Any], Any]
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,30 @@ class Answer:
 
 @dataclass(frozen=True)
 class Batch:
-    """Durable, many at once: all are acknowledged together after the handler returned."""
+    """Durable, many at once: all are acknowledged together after the handler returned, perhaps what is `Unheard`.
+
+    `into`: what the row fills. Rows that hear the same, each into something else, come along each at its own pace.
+    """
 
     subjects: tuple[Subject[Any], ...]
     handler: Callable[[list[Heard[Any]]], Awaitable[Any]]
     count_max: int
     wait_s: float
+    into: str = ""
 
 
 @dataclass(frozen=True)
 class Follow:
-    """A stream read in order from just after `after()`; what is covered there is the service's own affair."""
+    """A stream read in order from just after `after()`; what is covered there is the service's own affair.
+
+    `into` is as of a batch.
+    """
 
     subjects: tuple[Subject[Any], ...]
     handler: Callable[[list[Heard[Any]]], Awaitable[Any]]
     after: Callable[[], int]
     count_max: int
+    into: str = ""
 
 
 Hear = On | Watch | Answer | Batch | Follow
@@ -165,9 +178,10 @@ def on(
     return On(subject, handler, lane, owned, first)
 
 
-def watch(subject: Subject[M], handler: Callable[[M], Any]) -> Watch:
-    """Hear a subject live; a message that comes while nobody listens is gone."""
-    return Watch(subject, handler)
+def watch(subject: Subject[M], handler: Callable[[M], Any], *, always: bool = False) -> Watch:
+    """Hear a subject live; a message that comes while nobody listens is gone, and unless `always` (where nothing is
+    committed for it), so is one that comes while the service recovers."""
+    return Watch(subject, handler, always)
 
 
 def answer(question: Question[M], handler: Callable[[M], Awaitable[Message]]) -> Answer:
@@ -181,9 +195,10 @@ def batch(
     *,
     count_max: int = 512,
     wait_s: float = 0.2,
+    into: str = "",
 ) -> Batch:
     """Hear subjects of one stream durably, up to `count_max` messages or `wait_s` at a time."""
-    return Batch(tuple(subjects), handler, count_max, wait_s)
+    return Batch(tuple(subjects), handler, count_max, wait_s, into)
 
 
 def follow(
@@ -192,9 +207,10 @@ def follow(
     *,
     after: Callable[[], int],
     count_max: int = 256,
+    into: str = "",
 ) -> Follow:
     """Read subjects of one stream in order, from the service's own checkpoint on."""
-    return Follow(tuple(subjects), handler, after, count_max)
+    return Follow(tuple(subjects), handler, after, count_max, into)
 
 
 def get(path: str, handler: AnyHandler) -> Route:
@@ -231,7 +247,8 @@ def any_method(path: str, handler: AnyHandler) -> Route:
 
 
 def websocket(path: str, handler: AnyHandler) -> Route:
-    """Serve a WebSocket. The handler takes a `SocketStream`, then the path's parameters."""
+    """Serve a WebSocket. The handler takes a `SocketStream`, then the path's parameters, and with a default each the
+    query's."""
     return Route(SOCKET, path, handler)
 
 

@@ -65,6 +65,18 @@ class Suite(BaseSettings):
     questdb_pg: str = "127.0.0.1:8812"
     """QuestDB's PostgreSQL address (host:port) for reads."""
 
+    lake: str = ""
+    """Where the lake is: a folder, or s3://bucket/prefix; empty means `lake` under `var`."""
+
+    lake_endpoint: str = ""
+    """The address of the lake's S3 (http://host:port); empty means Amazon's. Its key: the secret seaweedfs_s3."""
+
+    lake_region: str = "us-east-1"
+    """The region of the lake's S3; SeaweedFS takes any."""
+
+    opensearch: str = Field(default="", pattern=r"^(https?://[^\s/@]+)?$")
+    """OpenSearch's address (http://host:9200); empty means that the index of documents is SQLite under `var`."""
+
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Lowest level that is written."""
 
@@ -174,7 +186,7 @@ S = TypeVar("S", bound=BaseSettings)
 def load_suite() -> Suite:
     """The suite's settings; `SettingsError` names what is wrong."""
     known = {f"TRADE2026_{field.upper()}" for field in Suite.model_fields}
-    allowed = known | {"TRADE2026_DATA", "TRADE2026_QUESTDB_JAR"}
+    allowed = known | {"TRADE2026_DATA", "TRADE2026_QUESTDB_JAR", "TRADE2026_OPENSEARCH_ZIP"}
     unknown = sorted(key for key in os.environ if key.startswith("TRADE2026_") and key not in allowed)
     if unknown:
         raise SettingsError(f"{unknown[0]} is not a setting; known: {', '.join(sorted(known))}")

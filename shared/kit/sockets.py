@@ -248,12 +248,19 @@ def _parameters(route: Route) -> dict[str, TypeAdapter[Any]]:
 
 
 def _typed(parameters: dict[str, TypeAdapter[Any]], socket: WebSocket) -> dict[str, Any]:
+    """The handler's arguments out of the path and the query. What the query does not name has its default."""
+    asked = socket.query_params
+    known = parameters.keys() - socket.path_params.keys()
+    for name in asked.keys() - known:
+        names = ", ".join(sorted(known)) or "none"
+        raise Refused("INVALID", f"{name}: is not a parameter of this socket; known: {names}", field=name)
     given: dict[str, Any] = {}
-    for name, kind in parameters.items():
+    for name, words in [*socket.path_params.items(), *asked.items()]:
         try:
-            given[name] = kind.validate_python(socket.path_params[name])
+            given[name] = parameters[name].validate_python(words)
         except ValidationError as error:
-            faults = [{**fault, "loc": ("path", name, *fault["loc"])} for fault in error.errors()]
+            place = "query" if name in known else "path"
+            faults = [{**fault, "loc": (place, name, *fault["loc"])} for fault in error.errors()]
             raise RequestValidationError(faults) from error
     return given
 

@@ -42,8 +42,12 @@ async def make_stream(line: Line, stream: Stream, *, ours: bool) -> None:
 
 async def last_sequence(line: Line, stream: Stream) -> int:
     """The number of the newest message."""
-    told = _agreed(await _answer(line, f"STREAM.INFO.{stream.name}", {}))
-    return told["state"]["last_seq"]
+    return (await state_of(line, stream))["last_seq"]
+
+
+async def state_of(line: Line, stream: Stream) -> dict[str, Any]:
+    """What the stream holds: `messages`, `bytes`, `first_seq`, `first_ts`, `last_seq`, `last_ts`."""
+    return _agreed(await _answer(line, f"STREAM.INFO.{stream.name}", {}))["state"]
 
 
 async def make_consumer(line: Line, stream: Stream, config: dict[str, Any], filters: list[str]) -> str:
@@ -64,10 +68,14 @@ async def drop_consumer(line: Line, stream: Stream, name: str) -> None:
         _agreed(told)
 
 
+async def consumers(line: Line, stream: Stream) -> list[dict[str, Any]]:
+    """What the server knows of each consumer."""
+    return _agreed(await _answer(line, f"CONSUMER.LIST.{stream.name}", {"offset": 0}))["consumers"] or []
+
+
 async def durables(line: Line, stream: Stream) -> list[dict[str, Any]]:
     """What the server knows of each durable consumer."""
-    told = _agreed(await _answer(line, f"CONSUMER.LIST.{stream.name}", {"offset": 0}))
-    return [one for one in told["consumers"] or () if one["config"].get("durable_name")]
+    return [one for one in await consumers(line, stream) if one["config"].get("durable_name")]
 
 
 async def unfinished(line: Line, stream: Stream) -> list[int]:

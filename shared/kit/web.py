@@ -84,7 +84,9 @@ def _outward(member: re.Match[bytes]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return orjson.Fragment(value.shown()) if isinstance(value, Words) else str(value)
+    """What has words of its own to be shown in, shown in them; anything else as text."""
+    shown = getattr(value, "shown", None)
+    return str(value) if shown is None else orjson.Fragment(shown())
 
 
 def open_app(

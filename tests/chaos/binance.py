@@ -104,7 +104,8 @@ class Dealing(Stage):
 
     def at_venue(self) -> tuple[dict[str, AtVenue], list[Execution]]:
         """What the venue has of our orders, by its own books."""
-        ours = {number: order for number, order in self.market.engine.orders.items() if order.owner == KEY}
+        # The market goes on meanwhile, in another thread.
+        ours = {number: order for number, order in list(self.market.engine.orders.items()) if order.owner == KEY}
         legs: dict[str, dict[int, Order]] = {}
         venue: dict[str, AtVenue] = {}
         for order in sorted(ours.values(), key=lambda order: order.is_open):
@@ -116,7 +117,7 @@ class Dealing(Stage):
             else:
                 mine[number] = order
         venue |= {name: _at_venue(name, name, [some[n] for n in sorted(some)]) for name, some in legs.items()}
-        trades = [trade for trade in self.market.engine.trades if trade["orderId"] in ours]
+        trades = [trade for trade in list(self.market.engine.trades) if trade["orderId"] in ours]
         return venue, [_execution(trade, _behind(ours[trade["orderId"]])[0]) for trade in trades]
 
 

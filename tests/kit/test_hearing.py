@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,51 @@ async def test_what_waits_in_a_first_row_is_handled_before_the_next_row_is_heard
     assert heard == [0, 0, 1, 2]
     await rig.bus.say(POSITION, position(3))
     await eventually(lambda: heard[4:] == [3])
+
+
+async def test_what_is_heard_live_is_let_go_while_the_service_recovers_unless_it_is_wanted_always(rig: Rig) -> None:
+    heard: list[str] = []
+
+    async def hear(_message: Position) -> None:
+        heard.append("now and then")
+
+    await rig.hearing.open(watch(POSITION, hear))
+    await rig.hearing.open(watch(POSITION, lambda _message: heard.append("always"), always=True))
+    rig.closed_gate = "recovering"
+    await rig.bus.tell(POSITION, position(1))
+    await eventually(lambda: heard == ["always"] and rig.meter.totals.get("watched_missed") == 1)
+    rig.closed_gate = None
+    await rig.bus.tell(POSITION, position(2))
+
+    await eventually(lambda: sorted(heard) == ["always", "always", "now and then"])
+
+
+async def test_after_a_standstill_what_was_said_meanwhile_can_be_waited_for(
+    rig: Rig, own_nats: Server, closing: Closer
+) -> None:
+    heard: list[int] = []
+
+    async def hear(message: Position) -> None:
+        heard.append(message.version)
+
+    await rig.hearing.open(watch(POSITION, hear))
+    await rig.bus.heard_up()
+    say = (
+        "import asyncio, nats, sys\n"
+        "async def main():\n"
+        "    client = await nats.connect(sys.argv[1])\n"
+        "    for line in sys.stdin.buffer.read().splitlines():\n"
+        "        await client.publish(sys.argv[2], line)\n"
+        "    await client.close()\n"
+        "asyncio.run(main())"
+    )
+    said = b"\n".join(position(version).encode() for version in range(300))
+    command = [sys.executable, "-c", say, f"nats://127.0.0.1:{own_nats.port}", POSITION.address(position(0))]
+    subprocess.run(command, input=said, check=True, timeout=30)  # nothing here runs meanwhile
+    assert heard == []
+    await rig.bus.heard_up()
+
+    assert heard == list(range(300))
 
 
 async def test_a_message_is_heard_again_after_the_world_was_not_ready(rig: Rig) -> None:
@@ -379,6 +426,30 @@ async def test_a_batch_comes_again_as_a_whole_until_it_was_taken(rig: Rig) -> No
     await rig.hearing.open(batch((POSITION,), take, wait_s=0.05))
 
     await eventually(lambda: sorted(v for versions in taken for v in versions) == [0, 1, 2, 3, 4])
+
+
+async def test_rows_that_fill_different_things_hear_all_of_it_each_at_its_own_pace(rig: Rig) -> None:
+    taken: dict[str, list[int]] = {"search": [], "lake": []}
+    is_away = True
+
+    def into(name: str) -> Any:
+        async def take(heard: list[Heard[Any]]) -> None:
+            if name == "lake" and is_away:
+                raise Unavailable("the lake is away")
+            taken[name].extend(one.message.version for one in heard)
+
+        return batch((POSITION,), take, wait_s=0.05, into=name)
+
+    for name in taken:
+        await rig.hearing.open(into(name))
+    for version in range(5):
+        await rig.bus.say(POSITION, position(version))
+
+    await eventually(lambda: sorted(taken["search"]) == [0, 1, 2, 3, 4])
+    assert taken["lake"] == []
+    is_away = False
+    await eventually(lambda: sorted(taken["lake"]) == [0, 1, 2, 3, 4])
+    assert len(taken["search"]) == 5
 
 
 async def test_one_bad_message_in_a_batch_is_parked_and_the_rest_taken(rig: Rig) -> None:

@@ -114,6 +114,28 @@ async def test_after_an_unknown_outcome_nothing_is_committed_until_the_state_was
     assert store.store == {"key": b"value"}
 
 
+async def test_a_state_that_was_changed_while_it_was_recalled_is_recalled_again() -> None:
+    store = FakeValkey()
+    journal = Journal("test", store, FakeBus().store_all)
+    journal.doubt("a reason")
+    transaction = journal.transaction()
+    transaction.put("key", "value")
+
+    async def recovers() -> None:
+        recalled.append(None)
+        if len(recalled) == 1:
+            with pytest.raises(Unavailable):
+                await journal.commit(transaction)  # something decided by whoever runs beside the recovery
+
+    recalled: list[None] = []
+    with pytest.raises(Unavailable, match="recalled again"):
+        await journal.recover(recovers)
+    await journal.recover(recovers)
+
+    journal.mend()
+    assert await journal.commit(transaction)
+
+
 async def test_what_was_said_while_the_journal_was_broken_is_struck_off_once_it_is_mended(kit: FakeKit) -> None:
     kit.bus.away = True
     transaction = kit.journal.transaction()

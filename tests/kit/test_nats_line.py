@@ -181,12 +181,10 @@ async def test_a_hearer_that_breaks_ends_nobodys_connection(line: Line) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Any:
     """One that knows a single user, and lets him do a few things."""
-    server = nats_server(tmp_path)
     users = tmp_path / "users"
     users.write_text(GUARDED)
-    server.command += ["--config", str(users)]
-    server.start()
-    yield server
+    server = nats_server(tmp_path, users)
+    yield server.start()
     server.stop()
 
 

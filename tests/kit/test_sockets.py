@@ -39,6 +39,7 @@ class House:
         rows = [
             websocket("/ws/feed/{account}", self.feed),
             websocket("/ws/count/{n}", self.count),
+            websocket("/ws/echo/{name}", self.echo),
             websocket("/ws/broken/{when}", self.broken),
             websocket("/ws/flood", self.flood),
         ]
@@ -69,6 +70,9 @@ class House:
     async def count(self, stream: SocketStream, n: int) -> None:
         for one in range(n):
             await stream.send({"n": one, "at_ns": 1_700_000_000_000_000_000})
+
+    async def echo(self, stream: SocketStream, name: str, times: int = 1, word: str = "") -> None:
+        await stream.send({"name": name, "times": times, "word": word})
 
     async def broken(self, stream: SocketStream, when: str) -> None:
         if when == "later":
@@ -151,6 +155,18 @@ async def test_a_path_that_does_not_fit_names_its_part(house: House) -> None:
     status, problem = await turned_away(house.reader("/ws/feed/a.b"))
 
     assert (status, problem["errors"][0]["field"]) == (422, "account")
+
+
+async def test_what_the_query_says_is_handed_over_and_the_rest_has_its_default(house: House) -> None:
+    async with house.reader("/ws/echo/a?times=3") as reader:
+        assert await heard(reader) == {"name": "a", "times": 3, "word": ""}
+
+
+@pytest.mark.parametrize(("query", "field"), [("times=many", "times"), ("colour=red", "colour"), ("name=b", "name")])
+async def test_a_query_that_makes_no_sense_names_its_part(house: House, query: str, field: str) -> None:
+    status, problem = await turned_away(house.reader(f"/ws/echo/a?{query}"))
+
+    assert (status, problem["errors"][0]["field"]) == (422, field)
 
 
 async def test_while_the_service_recovers_nobody_is_let_in(house: House) -> None:

@@ -87,6 +87,11 @@ class Bus:
         finally:
             timer.cancel()
 
+    async def heard_up(self) -> None:
+        await self._world.loop.sleep(2 * self._world.hop_s())
+        if self._broker.away:
+            raise Unavailable("the bus is away")
+
     async def lag(self, stream: Stream) -> int:
         await self._world.loop.sleep(self._world.hop_s())
         if self._broker.away:

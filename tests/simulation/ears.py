@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -86,15 +87,7 @@ class Ears:
         return consumer
 
     def _open_watch(self, row: Watch) -> None:
-        async def work(message: Any) -> None:
-            try:
-                await row.handler(message)
-            except (Refused, Unavailable) as error:
-                self._world.note("watched-unhandled", row.subject.pattern, self._life, repr(error))
-            except Exception as error:
-                self._broken(row, error)
-
-        lanes = Lanes(work)
+        lanes = Lanes(partial(self._watched, row))
         self._lanes.append(lanes)
 
         def put(message: Any) -> None:
@@ -115,6 +108,16 @@ class Ears:
 
         watchers = self._broker.watchers.setdefault(row.subject.pattern, [])
         watchers.append(Watcher(self._life, row, put))
+
+    async def _watched(self, row: Watch, message: Any) -> None:
+        try:
+            if not row.always:
+                await self._gate()
+            await row.handler(message)
+        except (Refused, Unavailable) as error:
+            self._world.note("watched-unhandled", row.subject.pattern, self._life, repr(error))
+        except Exception as error:
+            self._broken(row, error)
 
     def _broken(self, row: Watch, error: Exception) -> None:
         self._broker.parked.append(f"{self._life} watching {row.subject.pattern}: {error!r}")

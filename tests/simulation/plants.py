@@ -50,7 +50,7 @@ class TalkativeJournal(Journal):
 class ForgetfulJournal(Journal):
     """Leaves what was not said before a crash unsaid for ever."""
 
-    async def recall(self) -> None:
+    async def recall(self, address: Callable[[], str] | None = None) -> None:
         self._said.extend(await parcels(self._valkey, self._shard))
         asyncio.get_running_loop().call_later(0.1, self._start_writer)
 

@@ -235,8 +235,9 @@ class Process:
         while True:
             try:
                 if self.kit.touched("journal"):
-                    await self.kit.journal.recall()
-                await self.service.recovers()
+                    await self.kit.journal.recover(self.service.recovers)
+                else:
+                    await self.service.recovers()
                 break
             except Unavailable as error:
                 self.recovering = error.detail

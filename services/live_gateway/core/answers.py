@@ -66,6 +66,7 @@ def _cancelled(work: Work, outcome: Outcome | Answer, now_ns: int) -> None:
     match outcome:
         case Accepted():
             work.prove("", now_ns)
+            work.cancel_told = True
             work.ask_in(work.patience.cancel_ns, now_ns)
         case Rejected():
             work.ask_in(0, now_ns)

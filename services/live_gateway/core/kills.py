@@ -16,6 +16,9 @@ from shared.contract.risk import KILLABLE, Kill, scopes_of
 
 UNNAMED = "unnamed"
 
+OVERDUE_NS = 150_000_000
+"""The kill folder is looked into every tenth of a second, or more often."""
+
 
 class Kills:
     """Every scope that is killed, and why."""
@@ -25,6 +28,8 @@ class Kills:
         self._files: dict[str, Kill] = {}
         self._lifted_ns: dict[str, int] = {}
         self._why: dict[str, str] = {}
+        self._looked_ns: int | None = None
+        self._standstills = self._made_up = 0
 
     def restore(self, kept: Iterable[Kill], keyed: Iterable[Kill], lifted_ns: Mapping[str, int]) -> list[Kill]:
         """Begin with what was kept here and what stands in the store. Those that risk does not know are returned."""
@@ -71,11 +76,26 @@ class Kills:
         self._lifted_ns[scope] = max(lift.at_ns, self._told.pop(scope).at_ns)
         self._judge()
 
-    def look(self, files: Mapping[str, tuple[str, str]]) -> bool:
+    def doubtful(self, now_ns: int) -> bool:
+        """Whether this process stood still (the last look is long past), and a kill of that time may be unheard yet."""
+        return self._standstills != self._made_up or self._overdue(now_ns)
+
+    @property
+    def standstills(self) -> int:
+        """How often that was noticed."""
+        return self._standstills
+
+    def made_up(self, standstills: int) -> None:
+        """All that was said during so many of them has been heard."""
+        self._made_up = standstills
+
+    def look(self, files: Mapping[str, tuple[str, str]], now_ns: int) -> bool:
         """What lies in the kill folder: name → content and owner. True when something new does.
 
         A name that is no scope kills the firm: somebody wanted something stopped, and misspelt it.
         """
+        self._standstills += self._overdue(now_ns)
+        self._looked_ns = now_ns
         found: dict[str, Kill] = {}
         for name, (content, owner) in files.items():
             scope, why = _plain(name), content.strip()[:200] or "a file says so"
@@ -105,6 +125,9 @@ class Kills:
     def scopes(self) -> dict[str, str]:
         """Each killed scope and why."""
         return dict(self._why)
+
+    def _overdue(self, now_ns: int) -> bool:
+        return self._looked_ns is not None and now_ns - self._looked_ns > OVERDUE_NS
 
     def _judge(self) -> None:
         self._why = {scope: kill.reason for scope, kill in (self._files | self._told).items()}

@@ -144,6 +144,7 @@ class Work:
             self.order = self.order.altered(report=report)
         if not deal.proven:
             self.absent = 0
+            self.cancel_told &= Errand.CANCEL in self.flying  # one that was answered came too early
             self.amend(proven=True)
             if deal.replacing is not None and deal.replacing.number == deal.number and not self.is_over:
                 self.replaced(at_ns)

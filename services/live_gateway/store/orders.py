@@ -26,6 +26,11 @@ class OrderStore:
         self._journal = journal
         self._listed: set[str] = set()
 
+    @property
+    def open(self) -> bool:
+        """Whether anything can be committed now."""
+        return self._journal.broken is None
+
     # Reading.
 
     async def find(self, account: str, order_id: str) -> VenueOrder | None:

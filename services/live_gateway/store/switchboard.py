@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from services.live_gateway.store.switches import FIRM, OWNER, SwitchStore
 from shared.contract.risk import Kill
 from shared.contract.venue import Mode, ModeChange, ModeRequest, PanicRequest
-from shared.kit import Clock
+from shared.kit import Kit
 
 CHANGES_SHOWN = 100
 
-OVERDUE_NS = 150_000_000
-"""The kill folder is looked into every tenth of a second, or more often."""
+Work = Callable[[], Awaitable[None]]
 
 
 class Kills(Protocol):
@@ -26,7 +25,11 @@ class Kills(Protocol):
     def hear(self, kill: Kill) -> bool: ...
     def may_lift(self, lift: Kill) -> bool: ...
     def lift(self, lift: Kill) -> None: ...
-    def look(self, files: Mapping[str, tuple[str, str]]) -> bool: ...
+    def look(self, files: Mapping[str, tuple[str, str]], now_ns: int) -> bool: ...
+    def doubtful(self, now_ns: int) -> bool: ...
+    @property
+    def standstills(self) -> int: ...
+    def made_up(self, standstills: int) -> None: ...
     def untold(self, now_ns: int) -> list[Kill]: ...
     @property
     def told(self) -> list[Kill]: ...
@@ -42,13 +45,17 @@ class Modes(Protocol):
 
 
 class Switchboard:
-    """`stop` has every working order in a killed scope cancelled."""
+    """`stop` has every working order in a killed scope cancelled; `start` begins what nobody waits for."""
 
-    def __init__(self, store: SwitchStore, kills: Kills, modes: Modes, clock: Clock, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, store: SwitchStore, kills: Kills, modes: Modes, kit: Kit, start: Callable[[Work], None], stop: Work
+    ) -> None:
         self._store = store
         self._kills = kills
         self._modes = modes
-        self._clock = clock
+        self._clock = kit.clock
+        self._bus = kit.bus
+        self._start = start
         self._stop = stop
         self._unsaid: list[Kill] = []
         self._fallen: list[ModeChange] = []
@@ -56,13 +63,12 @@ class Switchboard:
         self._in_turn = asyncio.Lock()
         self._panics = 0
         self._begins = True
-        self._looked_ns = 0
 
     async def recover(self) -> None:
         """What was killed stays killed. Kills that never reached risk are said again."""
         self._begins = True
         self._store.prepare()
-        self._kills.look(self._store.lying())
+        self._kills.look(self._store.lying(), self._clock.monotonic_ns())
         keyed, lifted = await self._store.keyed(), await self._store.lifted()
         self._unsaid = self._kills.restore(self._store.told(), keyed, lifted)
         self._store.keep_told(self._kills.told)
@@ -82,17 +88,24 @@ class Switchboard:
 
     def look(self) -> None:
         """Into the kill folder: what lies there holds at once, and is kept like what was told."""
-        self._looked_ns = self._clock.monotonic_ns()
-        if self._kills.look(self._store.lying()):
-            self._stop()
+        self._look()
+        if self._kills.doubtful(self._clock.monotonic_ns()):
+            self._start(self.make_up)
+
+    def _look(self) -> None:
+        if self._kills.look(self._store.lying(), self._clock.monotonic_ns()):
+            self._start(self._stop)
         for kill in self._kills.untold(self._clock.now_ns()):
             self._unsaid.append(kill)
             self._kill(kill)
 
-    def look_again(self) -> None:
-        """Where the last look is long past, this process stood still, and a file may lie there since."""
-        if self._clock.monotonic_ns() - self._looked_ns > OVERDUE_NS:
-            self.look()
+    async def make_up(self) -> None:
+        """Return once every kill is known that was told while this process stood still, if it did."""
+        while self._kills.doubtful(self._clock.monotonic_ns()):
+            self._look()
+            standstills = self._kills.standstills
+            await self._bus.heard_up()
+            self._kills.made_up(standstills)
 
     async def tell(self) -> None:
         """Risk and the oms of what was found in the folder, and everybody of modes that fell; what cannot be said now
@@ -109,7 +122,7 @@ class Switchboard:
             self._kill(kill)
         if self._begins:
             self._begins = False
-            self._stop()
+            self._start(self._stop)
 
     async def hear(self, kill: Kill) -> None:
         """A kill, or risk's word that one is lifted; a scope that risk still holds to be killed stays so."""
@@ -159,5 +172,5 @@ class Switchboard:
 
     def _kill(self, kill: Kill) -> None:
         if self._kills.hear(kill):
-            self._stop()
+            self._start(self._stop)
             self._store.keep_told(self._kills.told)

@@ -15,6 +15,7 @@ from services.live_gateway.settings import Settings
 from services.live_gateway.venues.errands import Errands
 from services.live_gateway.venues.venue import Venue
 from shared.contract.dealing import Answer, Ask, Errand, Leg, Outcome, Rejected, VenueTrade, VenueWord, order_behind
+from shared.contract.errors import Unavailable
 from shared.contract.orders import ReplaceOrder, Report, RouteOrder
 from shared.contract.venue import VenueOrder
 from shared.kit import Kit
@@ -55,6 +56,8 @@ class Gates(Protocol):
 
 
 class Store(Protocol):
+    @property
+    def open(self) -> bool: ...
     async def find(self, account: str, order_id: str) -> VenueOrder | None: ...
     async def fills(self, order: VenueOrder) -> list[Report]: ...
     async def keep_deal(self, state: VenueOrder, said: Sequence[VenueOrder], *, new: bool = False) -> bool: ...
@@ -193,16 +196,16 @@ class Dealer:
 
     async def _run(self, ask: Ask) -> None:
         outcome = await self._at_venue(ask)
+        self._check_open()
         await self.carry_out(self._desk.answered(ask, outcome, self._clock.now_ns()))
 
     async def _at_venue(self, ask: Ask) -> Outcome | Answer:
-        began_ns = now_ns = self._clock.monotonic_ns()
-        while leave := self._gates.before(ask, self._desk.known(ask.order_id), now_ns - began_ns, now_ns):
+        began_ns = self._clock.monotonic_ns()
+        while leave := await self._may_leave(ask, began_ns):
             if isinstance(leave, Rejected):
                 self._meter.count("orders_stopped", errand=ask.errand.value)
                 return leave
             await self._clock.sleep(leave / 1e9)
-            now_ns = self._clock.monotonic_ns()
         self._desk.leaves(ask, self._clock.now_ns())
         outcome = await self._errands.perform(ask)
         self._meter.count("errands", errand=ask.errand.value, outcome=type(outcome).__name__)
@@ -210,10 +213,18 @@ class Dealer:
             self._meter.count("circuits_opened", venue=ask.venue)
         return outcome
 
+    async def _may_leave(self, ask: Ask, began_ns: int) -> int | Rejected:
+        """Whether an errand may leave this very moment; see the gates."""
+        if ask.errand in (Errand.SUBMIT, Errand.REPLACE) and (why := await self._errands.hindrance()):
+            return Rejected(why)
+        now_ns = self._clock.monotonic_ns()
+        return self._gates.before(ask, self._desk.known(ask.order_id), now_ns - began_ns, now_ns)
+
     def _hearer(self, venue: Venue) -> Callable[[VenueWord], None]:
         return lambda word: self._errands.start(self._hear, venue.name, word)
 
     async def _hear(self, venue: str, word: VenueWord, listed: bool = False) -> None:
+        self._check_open()
         account = self.accounts[venue]
         ours = order_behind(account, word.client_id)
         if ours is None:
@@ -229,6 +240,12 @@ class Dealer:
             decision = self._desk.heard(*ours, word, self._clock.now_ns(), listed=listed)
         if decision is not None:
             await self.carry_out(decision)
+
+    def _check_open(self) -> None:
+        """What a venue says while the orders are being recalled would be known in memory alone. They are all asked for
+        after that."""
+        if not self._store.open:
+            raise Unavailable("the orders are being recalled")
 
     async def _seen(self, order: VenueOrder) -> set[str]:
         return {report.fill.execution_id for report in await self._store.fills(order) if report.fill is not None}

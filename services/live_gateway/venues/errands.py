@@ -21,6 +21,7 @@ class Errands:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._make_up: Callable[[], Awaitable[None]] | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -30,15 +31,25 @@ class Errands:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def keep_looking(self, every_s: float, look: Callable[[], None]) -> None:
-        """Now, and every so often from now on, also while the store or the bus is away."""
+    def keep_looking(self, every_s: float, look: Callable[[], None], make_up: Callable[[], Awaitable[None]]) -> None:
+        """Now, and every so often from now on, also while the store or the bus is away; `make_up` for missed looks."""
+        self._make_up = make_up
         if self._timer is not None:
             self._timer.cancel()
         try:
             look()
         except Exception:
             self._log.exception("look_failed")
-        self._timer = asyncio.get_running_loop().call_later(every_s, self.keep_looking, every_s, look)
+        self._timer = asyncio.get_running_loop().call_later(every_s, self.keep_looking, every_s, look, make_up)
+
+    async def hindrance(self) -> str:
+        """Why nothing new may leave, or nothing, once what was missed while this process stood still is made up for."""
+        try:
+            if self._make_up is not None:
+                await self._make_up()
+        except Unavailable as error:
+            return f"this gateway stood still, and what was killed meanwhile is not known: {error.detail}"
+        return ""
 
     async def perform(self, ask: Ask) -> Outcome | Answer:
         """Ask a venue. Whatever goes wrong on the way proves nothing."""

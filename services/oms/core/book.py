@@ -67,7 +67,7 @@ class Book:
     def next_ns(self, now_ns: int) -> int:
         """A time that no other order or fill has, so that it can serve as a cursor: now, in whole microseconds.
 
-        Copies of the oms that work side by side take turns: each has every so manieth microsecond.
+        Copies of the oms that work side by side take turns: of two, one has the even microseconds, the other the odd.
         """
         at_us, (index, count) = max(now_ns // 1000, self._newest_ns // 1000 + 1), self._turn
         self._newest_ns = (at_us + (index - at_us) % count) * 1000

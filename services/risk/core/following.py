@@ -126,11 +126,14 @@ class Follower:
         return self._exposures.of(hold.reservation.account).lapse(hold)
 
     def _worst(self, exposure: Exposure) -> Callable[[Order], Decimal]:
-        """The worst price of an open order that risk did not set aside itself; without any price, all the cash."""
+        """The worst price of an open order whose terms are not those it was approved with. Without a price just now, it
+        is what it was; and when it was never known, all the cash."""
 
         def worst(order: Order) -> Decimal:
             terms = Terms(order.side.value, order.order_type.value, order.price, order.stop_price, order.trail)
             known = worst_price(terms, self._market.latest(order.symbol), self._slippage)
+            if known is None and (hold := exposure.holds.get(order.order_id)) is not None:
+                known = max(hold.reservation.price, order.stop_price or ZERO)
             return known or max(exposure.balance.cash, ONE) / max(order.leaves, order.quantity)
 
         return worst

@@ -326,6 +326,39 @@ async def test_a_lift_does_not_end_what_a_file_says(room: Room) -> None:
     assert room.gateway.board._kills.scopes == {"firm": "by hand"}
 
 
+async def test_after_a_standstill_no_order_overtakes_a_kill_that_was_told_meanwhile(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_on = asyncio.Event()
+
+    async def heard_up() -> None:
+        await read_on.wait()
+        await room.hear(subjects.RISK_KILL, kill())
+
+    monkeypatch.setattr(room.kit.bus, "heard_up", heard_up)
+    room.kit.clock.advance(1)
+    await room.hear(subjects.QUOTE, quote(receive_ns=room.kit.clock.now_ns()))
+    orders = [asyncio.create_task(room.hear(subjects.ORDER_NEW, one)) for one in (wanted("a"), real())]
+    room.gateway.board.look()
+    await asyncio.sleep(0)
+    read_on.set()
+    await asyncio.gather(*orders)
+    await room.settled()
+
+    assert await room.statuses() == ["REJECTED", "REJECTED"]
+    assert room.venue.count("submit") == 0
+
+
+async def test_after_a_standstill_an_order_waits_for_as_long_as_nobody_knows_what_was_told_meanwhile(
+    room: Room,
+) -> None:
+    room.kit.clock.advance(1)
+    room.kit.bus.away = True
+
+    with pytest.raises(Unavailable):
+        await room.hear(subjects.ORDER_NEW, wanted("a"))
+
+
 async def test_in_a_stream_of_orders_none_leaves_after_the_kill(room: Room) -> None:
     for number in range(100):
         await room.hear(subjects.ORDER_NEW, real(number))

@@ -235,7 +235,7 @@ async def test_orders_over_the_rate_budget_wait_a_while_and_are_then_rejected_bu
 
     assert await room.statuses() == ["WORKING", "REJECTED"]
     assert room.reports()[-1].reason == "binance's rate budget is spent"
-    room.gateway.board._kills.look({"firm": ("", "unnamed")})
+    room.gateway.board._kills.look({"firm": ("", "unnamed")}, 0)
     await room.gateway.stop()
     assert (await room.statuses())[-1] == "CANCELED"
 

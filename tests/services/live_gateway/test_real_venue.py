@@ -388,6 +388,21 @@ async def test_what_was_given_up_and_shows_up_all_the_same_is_cancelled(room: Ro
     assert room.venue.legs[client_id(ORDER, 0)].status is OrderStatus.CANCELED
 
 
+async def test_an_order_that_arrives_after_its_own_cancel_is_cancelled_at_once(room: Room) -> None:
+    room.venue.plan = {"submit": [Unsure("timeout")], "cancel": [Rejected("unknown order")]}
+    await sent(room)
+    leg = room.gateway._desk.leg(ORDER)
+    assert leg is not None
+    await room.hear(subjects.ORDER_CANCEL, CANCEL)
+    await room.settled()
+    await room.after(1)
+    await room.venue.submit(leg)
+    await room.settled()
+
+    assert room.venue.legs[client_id(ORDER, 0)].status is OrderStatus.CANCELED
+    assert (await room.statuses())[-1] == "CANCELED"
+
+
 async def test_new_terms_in_place(room: Room) -> None:
     room.venue.in_place = True
     await sent(room)
@@ -548,6 +563,31 @@ async def test_a_new_leg_lost_in_a_crash_is_asked_for_and_not_sent_again(room: R
     assert room.venue.count("submit") == 2
 
 
+async def test_a_new_leg_can_be_cancelled_though_the_cancel_of_the_leg_before_was_never_answered(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(room)
+    answered, cancel = asyncio.Event(), room.venue.cancel
+
+    async def cancel_without_a_word(leg: Any) -> Any:
+        done = await cancel(leg)
+        await answered.wait()
+        return done
+
+    monkeypatch.setattr(room.venue, "cancel", cancel_without_a_word)
+    await room.hear(subjects.ORDER_REPLACE, terms(price="98"))
+    async with asyncio.timeout(5):
+        while client_id(ORDER, 1) not in room.venue.legs:
+            await asyncio.sleep(0)
+    monkeypatch.setattr(room.venue, "cancel", cancel)
+    answered.set()
+    await room.settled()
+    await room.hear(subjects.ORDER_CANCEL, CANCEL)
+    await room.settled()
+
+    assert room.venue.legs[client_id(ORDER, 1)].status is OrderStatus.CANCELED
+
+
 async def test_new_terms_wait_their_turn(room: Room) -> None:
     room.venue.in_place = True
     room.venue.plan["replace"] = [Unsure("timeout")]
@@ -667,6 +707,20 @@ async def test_a_store_that_breaks_meanwhile_has_everything_asked_for_anew(room:
     await room.after(1)
 
     assert await room.statuses() == ["WORKING", "PARTIALLY_FILLED"]
+
+
+async def test_what_a_venue_says_while_the_orders_are_being_recalled_is_asked_for_after_that(room: Room) -> None:
+    await sent(room)
+    room.kit.journal.doubt("a reason")
+    refused = room.kit.journal.refused
+    room.venue.fill("5")
+    await room.settled()
+    assert room.kit.journal.refused == refused, "or the recalling would begin anew with every word of a busy venue"
+
+    await room.begin()
+    await room.after(1)
+
+    assert (await room.statuses())[-1] == "FILLED"
 
 
 async def test_an_order_for_an_account_that_does_not_trade_there_is_rejected(room: Room) -> None:

@@ -192,3 +192,20 @@ async def test_without_an_oms_nobody_is_let_in(house: House) -> None:
 
     assert refused.value.response.status_code == 503
     assert orjson.loads(refused.value.response.body or b"")["detail"].startswith("oms did not answer")
+
+
+async def test_the_markets_that_are_asked_for_are_followed_at_the_gateway(house: House, closing: Closer) -> None:
+    asked: list[tuple[str, str, int]] = []
+
+    async def read(stream: SocketStream, symbols: str = "", venue: str = "", depth: int = 0) -> None:
+        asked.append((symbols, venue, depth))
+        await stream.send({"type": "snapshot"})
+
+    offset = house.kit.suite.port_offset
+    gateway = Serving(Service(serves=(websocket("/ws/ticks", read),)), BY_NAME["gateway"].port + offset)
+    closing(gateway.end)
+    await gateway.up()
+    address = f"ws://127.0.0.1:{house.front.port}/api/gateway/ws/ticks?symbols=A,B%20C&venue=sim&depth=5"
+    async with connect(address, proxy=None) as reader:
+        assert await heard(reader) == {"type": "snapshot"}
+    assert asked == [("A,B C", "sim", 5)]

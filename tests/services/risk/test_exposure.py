@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.risk.store import Held
 from shared.contract.errors import Conflict
 from shared.contract.orders import Order, OrderStatus
-from tests.services.risk.conftest import LIMITS, NOW_NS, Desk, check, event, order
+from tests.services.risk.conftest import LIMITS, NOW_NS, Desk, check, event, order, quote
 
 D = Decimal
 S = OrderStatus
@@ -102,6 +102,19 @@ def test_an_open_order_of_unknown_cost_reserves_all_the_cash(desk: Desk) -> None
     desk.hear(event(order(unpriced, S.ROUTED)))
 
     assert desk.judge("BUY", "1").code == "RISK_BUYING_POWER"
+
+
+def test_without_a_price_just_now_an_order_keeps_what_it_was_approved_at(desk: Desk) -> None:
+    wanted = check("BUY", "4", None, order_id="a", order_type="TRAILING_STOP", trail="1%")
+    assert desk.reserve("a", "BUY", "4", None, order_type="TRAILING_STOP", trail="1%").approved
+    approved = desk.keeper.exposures.of("default").holds["a"].reservation
+    desk.market.quote(quote(ask=None))
+
+    desk.hear(event(order(wanted, S.ACCEPTED, trail="1%", stop_price="90")))
+    desk.hear(event(order(wanted, S.ACCEPTED, version=2, trail="1%", stop_price="89")))
+
+    assert desk.keeper.exposures.of("default").holds["a"].reservation == approved
+    assert desk.judge("BUY", "1", symbol="AAPL").approved
 
 
 def test_an_order_that_is_not_decided_yet_is_no_exposure(desk: Desk) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from services.live_gateway.venues.binance_proof import OutcomeUnknown, VenueRefused
-from services.live_gateway.venues.binance_rest import BinanceRest, BinanceTerms, load_ccxt
+from services.live_gateway.venues.binance_rest import BinanceRest, BinanceTerms
+from shared.kit.ccxt_classes import ccxt_class
 from shared.kit.clock import SystemClock
 from tests.mock_binance import KEY, SECRET, MockBinance
 
@@ -84,7 +85,8 @@ async def test_funds_are_locked_and_given_back(market: MockBinance) -> None:
 
 
 async def test_ccxt_can_load_its_markets(market: MockBinance) -> None:
-    api: Any = load_ccxt()({"options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}})
+    options = {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+    api: Any = ccxt_class("ccxt.async_support", "binance")({"options": options})
     api.has["fetchCurrencies"] = False
     api.urls["api"] = {"public": f"{market.url}/api/v3", "private": f"{market.url}/api/v3"}
     api.timeout_on_exit = 0
