@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import random
 
-from services.gateway.core.board import Board, Ticker
-from services.gateway.core.depth import Depth, as_depth, best_of, check_levels
+from services.gateway.core.audience import Audience
+from services.gateway.core.board import Board
+from services.gateway.core.depth import Depth, as_depth
+from services.gateway.core.mirror import Mirrors, Terms
 from services.gateway.core.simulation import SimulatedMarket
+from services.gateway.core.views import Views
 from services.gateway.feeds.outlet import Outlet
 from services.gateway.feeds.replay import Limits
 from services.gateway.feeds.replays import Replays
-from services.gateway.feeds.requests import ReplayRequest, ReplayStatus
+from services.gateway.feeds.routes import replays_of, subscriptions_of, views_of
 from services.gateway.feeds.simulation import VENUE, Simulation
+from services.gateway.feeds.subscriptions import Subscriptions, configured_of
+from services.gateway.feeds.venue_feeds import VenueFeeds
 from services.gateway.settings import Settings
-from shared.contract.base import normal_symbol
+from services.gateway.store import KEEPS, SubscriptionStore
 from shared.contract.market import Feed, FeedStatus
 from shared.contract.subjects import FEED, FRAME, QUOTE
-from shared.kit import Kit, Reply, Service, delete, each, get, known_instrument, post
+from shared.kit import Kit, Service, each, known_instrument
 
 RETELL_S = 0.9
 """Hearers may count on hearing of every feed, and every live quote, once a second."""
@@ -31,21 +36,17 @@ def wire(kit: Kit, settings: Settings) -> Service:
     gateway = Gateway(kit, settings)
     return Service(
         says=(FRAME, QUOTE, FEED),
+        keeps=KEEPS,
         serves=(
-            get("/tickers", gateway.tickers),
-            get("/ticker/{symbol}", gateway.ticker),
-            get("/symbols", gateway.symbols),
-            get("/feeds", gateway.feeds),
-            get("/book/{symbol}", gateway.book),
-            post("/replay", gateway.replay),
-            get("/replays", gateway.replays),
-            get("/replays/{id}", gateway.show_replay),
-            delete("/replays/{id}", gateway.cancel_replay),
+            *views_of(gateway.views),
+            *replays_of(gateway.replays),
+            *subscriptions_of(gateway.subscriptions),
         ),
         every=(
             each(1 / settings.simulation_steps_per_s, gateway.step),
             each(RETELL_S, gateway.retell),
         ),
+        recovers=gateway.subscriptions.recover,
         closes=gateway.close,
         stats=gateway.stats,
     )
@@ -55,14 +56,25 @@ class Gateway:
     def __init__(self, kit: Kit, settings: Settings) -> None:
         self._clock = kit.clock
         self._board = Board(stale_after_ns=round(settings.stale_after_s * 1e9), markets_max=settings.markets_max)
-        outlet = Outlet(kit.bus, kit.clock, kit.meter, self._board)
+        audience = self._audience = Audience()
+        mirrors = Mirrors(_terms(settings))
+        self.views = Views(self._board, audience, [self._simulated_book, mirrors.depth])
+        outlet = Outlet(kit.bus, kit.clock, kit.meter, self._board, audience)
         self._outlet = outlet
+        live = self._live = VenueFeeds(
+            settings, mirrors.make, outlet, self._board, kit.clock, kit.meter, kit.log, kit.suite.var
+        )
+        store, configured = SubscriptionStore(kit.valkey, kit.journal), configured_of(settings)
+        self.subscriptions = Subscriptions(
+            live, store, configured, settings.subscriptions_max, kit.instruments, kit.clock, kit.log
+        )
+        live.tell_listings(self.subscriptions.note_listing)
         self._simulated = _simulated_markets(kit, settings) if settings.simulate else {}
         self._simulation = Simulation(self._simulated, outlet, kit.clock, kit.meter)
-        self._replays = Replays(
+        self.replays = Replays(
             Limits(settings.frame_rows, settings.frame_wait_s, settings.quote_gap_s, settings.lag_max),
             settings.replays_kept,
-            frozenset({VENUE}) if settings.simulate else frozenset(),
+            self._provided_by,
             outlet=outlet,
             bus=kit.bus,
             clock=kit.clock,
@@ -72,60 +84,46 @@ class Gateway:
     # What it does by itself.
 
     async def step(self) -> None:
-        await self._simulation.step(self._replays.symbols)
+        await self._simulation.step(self.replays.symbols)
 
     async def retell(self) -> None:
+        self._live.look()
         now_ns = self._clock.now_ns()
         feeds = self._board.judge(now_ns)
-        self._board.changed()
         await self._outlet.tell_anew(feeds, self._board.live_quotes(now_ns))
 
     async def close(self) -> None:
-        await self._replays.close()
+        await self._live.close()
+        await self.replays.close()
 
     # What it is asked.
 
-    async def tickers(self) -> list[Ticker]:
-        return self._board.tickers()
+    def _provided_by(self, venue: str, symbol: str) -> str:
+        """Who provides a market by itself; "" when it is free to be replayed."""
+        if venue == VENUE and self._simulated:
+            return "the simulated market"
+        return f"followed live for {symbol}" if self._live.follows(venue, symbol) else ""
 
-    async def ticker(self, symbol: str) -> Ticker:
-        return self._board.ticker(normal_symbol(symbol))
-
-    async def symbols(self) -> list[str]:
-        return self._board.symbols()
-
-    async def feeds(self) -> list[Feed]:
-        return self._board.feeds()
-
-    async def book(self, symbol: str, depth: int = 10) -> Depth:
-        check_levels(depth)
-        market = self._board.market(normal_symbol(symbol))
-        feed = market.feed
-        if feed.venue == VENUE and feed.symbol in self._simulated:
-            return as_depth(feed, *self._simulated[feed.symbol].depth(depth), self._clock.now_ns())
-        return best_of(feed, market.quote)
-
-    async def replay(self, body: ReplayRequest) -> Reply:
-        status = await self._replays.begin(body)
-        return Reply(status, status=202, headers={"Location": f"/replays/{status.id}"})
-
-    async def replays(self) -> list[ReplayStatus]:
-        return self._replays.list()
-
-    async def show_replay(self, id: str) -> ReplayStatus:
-        return self._replays.show(id)
-
-    async def cancel_replay(self, id: str) -> ReplayStatus:
-        return await self._replays.cancel(id)
+    def _simulated_book(self, feed: Feed, depth: int) -> Depth | None:
+        if feed.venue != VENUE or feed.symbol not in self._simulated:
+            return None
+        return as_depth(feed, *self._simulated[feed.symbol].depth(depth), self._clock.now_ns())
 
     def stats(self) -> dict[str, object]:
         feeds = self._board.feeds()
         return {
             "markets": len(feeds),
-            "replayed_symbols": len(self._replays.symbols),
+            "readers": self._audience.count,
+            "subscriptions": self.subscriptions.count,
+            "replayed_symbols": len(self.replays.symbols),
             "feeds": {status.value: sum(feed.status is status for feed in feeds) for status in FeedStatus},
             "feed_age_s": self._board.ages_s(self._clock.now_ns()),
         }
+
+
+def _terms(settings: Settings) -> Terms:
+    crossed_max_ns, resync_wait_ns = round(settings.crossed_max_s * 1e9), round(settings.resync_wait_s * 1e9)
+    return Terms(settings.changes_waiting_max, crossed_max_ns, resync_wait_ns)
 
 
 def _simulated_markets(kit: Kit, settings: Settings) -> dict[str, SimulatedMarket]:

@@ -1,18 +1,19 @@
 """The board: what is known of every market just now, and how far it can be trusted.
 
 A market is a symbol at a venue. It is LIVE while its source runs and it has said something lately, CROSSED while its
-last quote crosses, STALE when it has been silent for too long, and DOWN when its source does not run.
+last quote crosses, STALE when it has been silent for too long, and DOWN when its source does not run. Besides, a source
+can say what it doubts: GAP when something is missing, RESYNC until that is made good, DOWN while it is cut off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from services.gateway.core.day import Day
+from services.gateway.core.day import Day, traded
 from shared.contract.base import Message, rfc3339
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.market import Feed, FeedStatus, Quote
@@ -43,6 +44,7 @@ class Market:
     up: bool = False
     heard_ns: int | None = None
     quote: Quote | None = None
+    doubt: tuple[FeedStatus, str] | None = None
     day: Day = field(default_factory=Day)
 
 
@@ -57,14 +59,18 @@ class Board:
 
     # Sources come and go.
 
-    def open(self, venue: str, symbol: str, now_ns: int, *, again: bool = False) -> None:
-        """A source of this market begins to run; it is STALE until it says something. `again`: after a pause."""
+    def open(self, venue: str, symbol: str, now_ns: int, *, again: bool = False, cut_off: str = "") -> None:
+        """A source of this market begins to run; it is STALE until it says something.
+
+        `again`: after a pause. `cut_off`: why nothing can come yet; it is DOWN until it is opened again.
+        """
         if (venue, symbol) not in self._markets:
             self._make_room()
             feed = Feed(venue=venue, symbol=symbol, status=FeedStatus.DOWN, since_ns=now_ns)
             self._markets[venue, symbol] = Market(feed)
         market = self._markets[venue, symbol]
         market.up, market.heard_ns, market.quote = True, None, None
+        market.doubt = (FeedStatus.DOWN, cut_off) if cut_off else None
         if not again:
             market.day = Day()
         self._judge(market, now_ns)
@@ -89,11 +95,10 @@ class Board:
 
     def note_ticks(self, columns: TickColumns, now_ns: int) -> None:
         """Trades have come in."""
-        for code in np.unique(columns.codes):
-            market = self._markets.get((columns.venue, columns.symbols[int(code)]))
+        for one in traded(columns):
+            market = self._markets.get((columns.venue, columns.symbols[one.code]))
             if market is not None:
-                mask = columns.codes == code
-                market.day.add(columns.event_ns[mask], columns.price[mask], columns.quantity[mask])
+                market.day.add(one)
                 market.heard_ns = now_ns
                 self._judge(market, now_ns)
 
@@ -104,7 +109,27 @@ class Board:
             market.quote, market.heard_ns = quote, now_ns
             self._judge(market, now_ns)
 
+    def note_heard(self, venue: str, symbols: Iterable[str], now_ns: int) -> None:
+        """Something else of these markets has come in."""
+        for symbol in symbols:
+            if market := self._markets.get((venue, symbol)):
+                market.heard_ns = now_ns
+                self._judge(market, now_ns)
+
     # Trust.
+
+    def doubt(
+        self, venue: str, symbol: str, status: FeedStatus | None, why: str, now_ns: int, *, once: bool = False
+    ) -> None:
+        """What its source doubts from now on, None: nothing. `once`: told, and over already."""
+        market = self._markets.get((venue, symbol))
+        if market is None or not market.up:
+            return
+        if once and status is not None:
+            self._settle(market, status, why, now_ns)
+        else:
+            market.doubt = None if status is None else (status, why)
+        self._judge(market, now_ns)
 
     def changed(self) -> Sequence[Feed]:
         """The feeds whose status has changed since this was last asked."""
@@ -125,7 +150,9 @@ class Board:
     def _judge(self, market: Market, now_ns: int) -> None:
         if not market.up:
             return
-        if market.heard_ns is None:
+        if market.doubt is not None:
+            self._settle(market, *market.doubt, now_ns)
+        elif market.heard_ns is None:
             self._settle(market, FeedStatus.STALE, "nothing heard yet", now_ns)
         elif now_ns - market.heard_ns > self._stale_after_ns:
             silent_s = self._stale_after_ns / 1e9
@@ -157,20 +184,31 @@ class Board:
         return sorted({symbol for _, symbol in self._markets})
 
     def tickers(self) -> list[Ticker]:
-        return [_ticker(market) for market in self._markets.values()]
+        return [as_ticker(market) for market in self._markets.values()]
 
-    def market(self, symbol: str) -> Market:
-        """The market of this symbol that is best known: one that runs, then the one heard last. NotFound otherwise."""
+    def markets(self, symbol: str, venue: str | None = None) -> list[Market]:
+        """The markets of this symbol, at one venue or all; NotFound when there is none."""
         found = [market for (_, known), market in self._markets.items() if known == symbol]
         if not found:
             raise NotFound(f"symbol {symbol} is not known here; GET /symbols lists those that are", field="symbol")
-        return max(found, key=lambda market: (market.up, market.heard_ns or 0))
+        if venue is None:
+            return found
+        here = [market for market in found if market.feed.venue == venue]
+        if not here:
+            venues = ", ".join(sorted(market.feed.venue for market in found))
+            raise NotFound(f"venue: {symbol} is not known at {venue[:40]}, but at {venues}", field="venue")
+        return here
 
-    def ticker(self, symbol: str) -> Ticker:
-        return _ticker(self.market(symbol))
+    def market(self, symbol: str, venue: str | None = None) -> Market:
+        """The one of them that is best known: one that runs, then the one heard last."""
+        return max(self.markets(symbol, venue), key=lambda market: (market.up, market.heard_ns or 0))
+
+    def ticker(self, symbol: str, venue: str | None = None) -> Ticker:
+        return as_ticker(self.market(symbol, venue))
 
 
-def _ticker(market: Market) -> Ticker:
+def as_ticker(market: Market) -> Ticker:
+    """A market as people see it."""
     day, quote = market.day, market.quote
     times = [at_ns for at_ns in (day.last_ns, quote.event_ns if quote else None) if at_ns is not None]
     return Ticker(

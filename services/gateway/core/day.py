@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from shared.contract.ticks import TickColumns
 
 MINUTE_NS = 60_000_000_000
 MINUTES = 1440
+
+
+class Traded(NamedTuple):
+    """Trades of one symbol: stretches within a minute (its number, first price, volume), and the newest trade."""
+
+    code: int
+    minutes: list[tuple[int, float, float]]
+    last_ns: int
+    last: float
+
+
+def traded(columns: TickColumns) -> Iterator[Traded]:
+    """What these columns say was traded, symbol by symbol. All symbols at once, since a frame may hold thousands."""
+    if not len(columns):
+        return
+    # Numbers of 16 bits are sorted by their digits, which is several times as fast.
+    kind = np.int16 if len(columns.symbols) < 1 << 15 else np.int32
+    order = np.argsort(columns.codes.astype(kind), kind="stable")
+    codes, event_ns = columns.codes[order], columns.event_ns[order]
+    price, number = columns.price[order], event_ns // MINUTE_NS
+    fresh = np.concatenate(([True], codes[1:] != codes[:-1]))
+    starts = np.flatnonzero(fresh)
+    stretches = np.flatnonzero(fresh | np.concatenate(([True], number[1:] != number[:-1])))
+    minutes = zip(
+        number[stretches].tolist(),
+        price[stretches].tolist(),
+        np.add.reduceat(columns.quantity[order], stretches).tolist(),
+        strict=True,
+    )
+    newest_ns = np.maximum.reduceat(event_ns, starts)
+    is_newest = event_ns == newest_ns[np.cumsum(fresh) - 1]
+    newest = np.maximum.reduceat(np.where(is_newest, np.arange(len(codes)), 0), starts)
+    lengths = np.diff(np.searchsorted(stretches, starts), append=len(stretches)).tolist()
+    parts = zip(codes[starts].tolist(), lengths, newest_ns.tolist(), price[newest].tolist(), strict=True)
+    for code, length, last_ns, last in parts:
+        yield Traded(code, [next(minutes) for _ in range(length)], last_ns, last)
 
 
 @dataclass
@@ -34,16 +73,12 @@ class Day:
             return 0.0
         return (self.last / self.minutes[0].first - 1) * 100
 
-    def add(self, event_ns: NDArray[np.int64], price: NDArray[np.float64], quantity: NDArray[np.float64]) -> None:
-        """Trades in arrival order; those of one stretch within a minute are added at once."""
-        number = event_ns // MINUTE_NS
-        starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
-        volumes = np.add.reduceat(quantity, starts)
-        for start, volume in zip(starts, volumes, strict=True):
-            self._add_minute(int(number[start]), float(price[start]), float(volume))
-        newest = int(np.flatnonzero(event_ns == event_ns.max())[-1])
-        if self.last_ns is None or event_ns[newest] >= self.last_ns:
-            self.last, self.last_ns = float(price[newest]), int(event_ns[newest])
+    def add(self, traded: Traded) -> None:
+        """What was traded since."""
+        for minute in traded.minutes:
+            self._add_minute(*minute)
+        if self.last_ns is None or traded.last_ns >= self.last_ns:
+            self.last, self.last_ns = traded.last, traded.last_ns
 
     def _add_minute(self, number: int, first: float, volume: float) -> None:
         newest = self.minutes[-1] if self.minutes else None

@@ -7,19 +7,24 @@ from decimal import Decimal
 
 from shared.contract.base import Message, rfc3339
 from shared.contract.errors import Refused
-from shared.contract.market import Feed, Quote
+from shared.contract.market import Feed, FeedStatus, Quote
 
 LEVELS_MAX = 100
 Level = tuple[Decimal, Decimal | None]
 
 
 class Depth(Message):
-    """Bids and asks, the best first, each as price and quantity."""
+    """Bids and asks, the best first, each as price and quantity; how far they can be trusted, and since which change.
+
+    `sequence` is the venue's own number of the last change that is in it, null where the venue counts none.
+    """
 
     symbol: str
     venue: str
     bids: tuple[tuple[str, str | None], ...]
     asks: tuple[tuple[str, str | None], ...]
+    status: FeedStatus
+    sequence: int | None
     timestamp: str | None
 
 
@@ -29,13 +34,17 @@ def check_levels(depth: int) -> None:
         raise Refused("INVALID", f"depth: must be between 1 and {LEVELS_MAX}, not {depth}", field="depth")
 
 
-def as_depth(feed: Feed, bids: Sequence[Level], asks: Sequence[Level], at_ns: int | None) -> Depth:
+def as_depth(
+    feed: Feed, bids: Sequence[Level], asks: Sequence[Level], at_ns: int | None, sequence: int | None = None
+) -> Depth:
     """These levels of this market."""
     return Depth(
         symbol=feed.symbol,
         venue=feed.venue,
         bids=tuple(map(_plain, bids)),
         asks=tuple(map(_plain, asks)),
+        status=feed.status,
+        sequence=sequence,
         timestamp=None if at_ns is None else rfc3339(at_ns),
     )
 

@@ -23,7 +23,7 @@ from services.gateway.feeds.formats.rows import Account, Ints, Market, Quotes, R
 from services.gateway.feeds.outlet import Outlet
 from services.gateway.feeds.pacing import Conflation, Pace
 from services.gateway.feeds.requests import FULL, ReplayRequest
-from services.gateway.feeds.wording import as_frames, as_quote, the_end
+from services.gateway.feeds.wording import Framing, as_quote, the_end
 from shared.contract.errors import Unavailable
 from shared.contract.market import Quote
 from shared.contract.subjects import TICKS
@@ -81,6 +81,7 @@ class Replay:
         self._bus = bus
         self._clock = clock
         self._claim = claim
+        self._framing = Framing(recording.markets.known, id)
         self._flight = Flight(clock)
         self._full = request.speed == FULL
         self._pace = Pace(1.0 if request.speed == FULL else request.speed)
@@ -147,6 +148,8 @@ class Replay:
         event_ns = np.concatenate((rows.trades.event_ns, rows.quotes.event_ns))[order]
         due_ns = None if self._full else self._pace.due_ns(event_ns, self._clock.monotonic_ns())
         lines = lines[order]
+        if self._full:  # at once, since the board's work grows with the symbols in what it is told of
+            await self._note(rows.trades)
         start = 0
         while start < len(lines):
             end = min(start + self._limits.frame_rows, len(lines))
@@ -154,6 +157,7 @@ class Replay:
                 await self._wait(due_ns, start, end)
                 due = int(np.searchsorted(due_ns, self._clock.monotonic_ns(), "right"))
                 end = max(start + 1, min(due, end))
+            end = int(np.searchsorted(lines, lines[end - 1], "right"))  # of a line with several ticks, all
             first, last = int(lines[start]), int(lines[end - 1])
             await self._emit(_within(rows.trades, first, last), _within(rows.quotes, first, last))
             start = end
@@ -180,11 +184,16 @@ class Replay:
             begun = position
         await self._say_ticks(trades[begun:])
 
+    async def _note(self, trades: Trades) -> None:
+        for columns in self._framing.frames(trades, self._clock.now_ns()):
+            await self._outlet.note(columns)
+
     async def _say_ticks(self, trades: Trades) -> None:
-        for columns in as_frames(self.recording.markets.known, trades, self._clock.now_ns(), self.id):
+        if not self._full:
+            await self._note(trades)
+        for columns in self._framing.frames(trades, self._clock.now_ns()):
             self.progress.frames_said += 1
             self.progress.ticks_said += len(columns)
-            await self._outlet.note(columns)
             await self._flight.begin(partial(self._outlet.say, columns, id=f"{self.id}-{self.progress.frames_said}"))
             if self._full and self.progress.frames_said % LAG_EVERY_FRAMES == 0:
                 await self._let_hearers_catch_up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -37,13 +38,13 @@ class Running:
 
 
 class Replays:
-    """Begun replays by id, the newest last."""
+    """Begun replays by id, the newest last. `taken` says who provides a market already, "" when nobody does."""
 
     def __init__(
         self,
         limits: Limits,
         kept: int,
-        reserved: frozenset[str],
+        taken: Callable[[str, str], str],
         *,
         outlet: Outlet,
         bus: Bus,
@@ -52,7 +53,7 @@ class Replays:
     ) -> None:
         self._limits = limits
         self._kept = kept
-        self._reserved = reserved
+        self._taken = taken
         self._outlet = outlet
         self._bus = bus
         self._clock = clock
@@ -145,9 +146,8 @@ class Replays:
 
     def _claim(self, market: Market, id: str) -> None:
         venue, symbol = market
-        if venue in self._reserved:
-            detail = f"venue: {venue} is the simulated market; give another venue"
-            raise Conflict("VENUE_RESERVED", detail, field="venue")
+        if taker := self._taken(venue, symbol):
+            raise Conflict("VENUE_RESERVED", f"venue: {venue} is {taker}; give another venue", field="venue")
         holder = self._claims.setdefault(market, id)
         if holder != id:
             detail = f"symbol: {symbol} at {venue} is being replayed; wait for it, or DELETE /replays/{holder}"
@@ -188,6 +188,7 @@ class Replays:
             lines=account.lines,
             used_ticks=account.used_ticks,
             used_quotes=account.used_quotes,
+            further=account.further,
             other=account.other,
             bad=account.bad,
             bad_lines=tuple(account.bad_lines),

@@ -45,16 +45,18 @@ class ReplayRequest(Message):
     """Replay a recorded file. What is left out is told from the file's name and its lines."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-    """A file on the gateway's machine; a relative path starts where the gateway was started."""
+    """A file on the gateway's machine, or a folder of captured ones; a relative path starts where the gateway was
+    started."""
 
     format: Annotated[Format, BeforeValidator(_plain_format)] | None = None
-    """csv, parquet, binance-raw, lean-trades or lean-quotes."""
+    """csv, parquet, raw, binance-raw, lean-trades or lean-quotes."""
 
     speed: Annotated[float | Literal["max"], BeforeValidator(_speed)] = 1.0
     """How many times as fast as recorded, or max: as fast as the hearers keep up."""
 
     venue: Venue | None = None
-    """Where it is said to come from: else the file's own word, else binance, lean or replay by format."""
+    """Where it is said to come from: else the file's own word, else binance, lean or replay by format. Of raw files,
+    whose words these are, unless the folder tells."""
 
     symbol: Symbol | None = None
     """The symbol of a file that names none; of a file that names several, the only one to replay."""
@@ -71,7 +73,8 @@ class ReplayState(Word):
 
 
 class ReplayStatus(Message):
-    """One replay. `lines` = `used_ticks` + `used_quotes` + `other` + `bad`; reading runs a little ahead of saying.
+    """One replay. `lines` + `further` = `used_ticks` + `used_quotes` + `other` + `bad`, where `further` are the ticks
+    beyond the first in a line of several; reading runs a little ahead of saying.
 
     `conflated` quotes were used but not said, because a newer one took their place. `read` and `total` are bytes of the
     file, of Parquet rows. `waiting` means that it stands still until the hearers have caught up.
@@ -88,6 +91,7 @@ class ReplayStatus(Message):
     lines: int
     used_ticks: int
     used_quotes: int
+    further: int
     other: int
     bad: int
     bad_lines: tuple[BadLine, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,57 @@ from shared.contract.market import Quote
 from shared.contract.ticks import TickColumns
 
 
-def as_frames(known: Sequence[Market], trades: Trades, now_ns: int, replay: str) -> Iterator[TickColumns]:
-    """These trades as one frame for each venue among them, naming only the symbols that are in it."""
-    codes, places = np.unique(trades.code, return_inverse=True)
-    markets = [known[int(code)] for code in codes]
-    for venue in dict.fromkeys(venue for venue, _ in markets):
-        mine = np.array([other == venue for other, _ in markets])
-        rows = mine[places]
-        chosen = trades if rows.all() else trades.where(rows)
-        symbols = [symbol for other, symbol in markets if other == venue]
-        local = (np.cumsum(mine) - 1)[places[rows]].astype(np.int32)
-        yield _columns(venue, symbols, local, chosen, now_ns, replay)
+class Framing:
+    """Trades of numbered markets as frames, one for each venue among them.
+
+    A large frame names all symbols, as the one before it did, so that its hearers know them already; a small one only
+    those that are in it.
+    """
+
+    def __init__(self, known: Sequence[Market], replay: str) -> None:
+        self._known = known
+        self._replay = replay
+        self._all: list[Named] = []
+        self._count = 0
+
+    def frames(self, trades: Trades, now_ns: int) -> Iterator[TickColumns]:
+        """Every one of these trades, once."""
+        parts = (
+            self._every()
+            if len(trades) >= len(self._known)
+            else _named(self._known, np.unique(trades.code).astype(np.intp))
+        )
+        for part in parts:
+            local = part.local[trades.code]
+            rows = local >= 0
+            if rows.any():
+                yield _columns(part.venue, part.symbols, local[rows], trades.where(rows), now_ns, self._replay)
+
+    def _every(self) -> list[Named]:
+        if self._count != len(self._known):
+            self._count = len(self._known)
+            self._all = _named(self._known, np.arange(self._count))
+        return self._all
+
+
+class Named(NamedTuple):
+    """Symbols of one venue, and the place of each market among them, -1 for the others."""
+
+    venue: str
+    symbols: tuple[str, ...]
+    local: NDArray[np.int32]
+
+
+def _named(known: Sequence[Market], codes: NDArray[np.intp]) -> list[Named]:
+    by_venue: dict[str, list[int]] = {}
+    for code in codes.tolist():
+        by_venue.setdefault(known[code][0], []).append(code)
+    found: list[Named] = []
+    for venue, mine in by_venue.items():
+        local = np.full(len(known), -1, np.int32)
+        local[mine] = np.arange(len(mine))
+        found.append(Named(venue, tuple(known[code][1] for code in mine), local))
+    return found
 
 
 def the_end(venue: str, symbols: Sequence[str], replay: str) -> TickColumns:

@@ -25,11 +25,12 @@ def text_file(folder: Path, name: str, *lines: str) -> str:
 
 
 def raw_file(folder: Path, *messages: bytes, name: str = "raw.jsonl.gz") -> str:
-    """Each message is received a millisecond after the one before."""
+    """Each message is received a millisecond after the one before, and each trade has the next number."""
     path = folder / name
     with gzip.open(path, "wb") as file:
         for number, message in enumerate(messages):
-            file.write(b"%d %s\n" % (1723161255_000000000 + number * 1_000_000, message))
+            numbered = message.replace(b'"t":5266583935', b'"t":%d' % (5266583935 + number))
+            file.write(b"%d %s\n" % (1723161255_000000000 + number * 1_000_000, numbered))
     return str(path)
 
 

@@ -54,7 +54,8 @@ class RunningGateway:
         self.kit = kit
         self.service = wire(kit, Settings(**settings))
         self._every = [row.handler for row in self.service.every]
-        self._doors = open_app("gateway", "0", list(self.service.serves), self._open)
+        doors = [row for row in self.service.serves if row.method != "SOCKET"]
+        self._doors = open_app("gateway", "0", doors, self._open)
 
     async def _open(self) -> None:
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.gateway.core.board import Board
-from services.gateway.core.day import Day
+from services.gateway.core.day import Day, traded
 from shared.contract.errors import Conflict, NotFound
 from shared.contract.market import FeedStatus, Quote
 from shared.contract.ticks import TickColumns
@@ -133,7 +133,8 @@ def test_volume_and_change_cover_the_last_24_hours_of_event_time() -> None:
     day = Day()
     for hour in range(30):
         column = ticks([100.0 + hour], [hour * HOUR_NS])
-        day.add(column.event_ns, column.price, column.quantity)
+        [one] = traded(column)
+        day.add(one)
     assert day.volume == 24
     assert day.minutes[0].first == 106
     assert day.last == 129
@@ -144,5 +145,54 @@ def test_a_late_trade_adds_volume_but_is_not_the_last_price() -> None:
     day = Day()
     for price, hour in ((100.0, 1), (110.0, 3), (90.0, 2)):
         column = ticks([price], [hour * HOUR_NS])
-        day.add(column.event_ns, column.price, column.quantity)
+        [one] = traded(column)
+        day.add(one)
     assert (day.last, day.volume, day.change_percent) == (110.0, 3.0, pytest.approx(10.0))
+
+
+def told(known: Board) -> list[tuple[FeedStatus, str]]:
+    return [(feed.status, feed.why) for feed in known.changed()]
+
+
+def test_what_a_source_doubts_stands_until_it_no_longer_does() -> None:
+    known = board()
+    known.open("sim", "AAPL", 1)
+    known.note_quote(quote(), 1)
+    known.changed()
+    known.doubt("sim", "AAPL", FeedStatus.GAP, "change 7 is missing", 2)
+    known.doubt("sim", "AAPL", FeedStatus.RESYNC, "a whole book is asked for", 2)
+    known.note_quote(quote(), 3)
+    known.judge(60 * SECOND_NS)
+    assert told(known) == [(FeedStatus.GAP, "change 7 is missing"), (FeedStatus.RESYNC, "a whole book is asked for")]
+    assert known.live_quotes(3) == []
+    known.note_quote(quote(), 60 * SECOND_NS)
+    known.doubt("sim", "AAPL", None, "", 60 * SECOND_NS)
+    assert told(known) == [(FeedStatus.LIVE, "")]
+
+
+def test_a_gap_that_cannot_be_made_good_is_told_and_over() -> None:
+    known = board()
+    known.open("sim", "AAPL", 1)
+    known.note_quote(quote(), 1)
+    known.changed()
+    known.doubt("sim", "AAPL", FeedStatus.GAP, "trade 7 is missing", 2, once=True)
+    assert told(known) == [(FeedStatus.GAP, "trade 7 is missing"), (FeedStatus.LIVE, "")]
+
+
+def test_a_market_whose_source_is_cut_off_is_down_until_it_is_opened_again() -> None:
+    known = board()
+    known.open("sim", "AAPL", 1, cut_off="not connected yet")
+    known.note_quote(quote(), 2)
+    assert known.market("AAPL").feed.status is FeedStatus.DOWN
+    known.open("sim", "AAPL", 3, again=True)
+    known.note_heard("sim", ["AAPL", "SPY"], 4)
+    assert known.market("AAPL").feed.status is FeedStatus.LIVE
+
+
+def test_what_a_source_that_has_ended_doubts_is_nothing() -> None:
+    known = board()
+    known.open("sim", "AAPL", 1)
+    known.close("sim", "AAPL", "over", 2)
+    known.doubt("sim", "AAPL", None, "", 3)
+    known.doubt("sim", "SPY", FeedStatus.GAP, "", 3)
+    assert known.market("AAPL").feed.status is FeedStatus.DOWN

@@ -66,7 +66,7 @@ def test_a_csv_line_is_a_tick(tmp_path: Path) -> None:
     assert recording.markets.known == [("replay", "BTCUSDT")]
     at_ns = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()) * 10**9 + 500_000_000
     assert (found.event_ns[0], found.price[0], found.quantity[0], found.side[0]) == (at_ns, 42000.10, 0.5, -1)
-    assert found.trade_id == ["t1"]
+    assert list(found.trade_id) == ["t1"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_columns_may_have_other_names_and_any_order(tmp_path: Path) -> None:
     found, recording = trades(path)
     assert recording.markets.known == [("kraken", "XBTUSD")]
     assert (found.price[0], found.quantity[0], found.event_ns[0]) == (10, 2, 1704067200_000000001)
-    assert found.trade_id == ["2"]
+    assert list(found.trade_id) == ["2"]
 
 
 def test_rows_without_a_price_are_quotes_in_their_place(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_parquet_columns_may_be_typed(tmp_path: Path) -> None:
     )
     pq.write_table(table, tmp_path / "a.parquet")
     found, recording = trades(str(tmp_path / "a.parquet"))
-    assert (found.price.tolist(), found.quantity.tolist(), found.trade_id) == ([42000.10], [1.0], ["1"])
+    assert (found.price.tolist(), found.quantity.tolist(), list(found.trade_id)) == ([42000.10], [1.0], ["1"])
     assert bad_lines(recording) == {2: "price: is missing", 3: "symbol: must be letters and digits, not ''"}
 
 
@@ -251,14 +251,14 @@ def test_depth_snapshots_and_acknowledgements_are_of_another_kind(tmp_path: Path
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (b"{nope", "not JSON"),
-        (b"[1]", "the message must be a JSON object"),
-        (TRADE.replace(b'"p":"61800.30",', b""), "p: is missing"),
+        (b"{nope", "JSON is malformed"),
+        (b"[1]", "Expected `object`, got `array`"),
+        (TRADE.replace(b'"p":"61800.30",', b""), "could not convert string to float: ''"),
         (TRADE.replace(b"61800.30", b"x"), "could not convert string to float"),
-        (TRADE.replace(b"61800.30", b"-1"), "price: must be a positive number"),
-        (TRADE.replace(b'"T":1723161256321', b'"T":"soon"'), "T: must be a time in ms, not 'soon'"),
-        (TRADE.replace(b'"m":false', b'"m":0'), "m: must be true or false"),
-        (TRADE.replace(b'"s":"BTCUSDT"', b'"s":"$"'), "symbol: must be letters and digits"),
+        (TRADE.replace(b"61800.30", b"-1"), "'-1' is not a positive number"),
+        (TRADE.replace(b'"T":1723161256321', b'"T":"soon"'), "Expected `int`, got `str` - at `$.data.T`"),
+        (TRADE.replace(b'"m":false', b'"m":0'), "got `int` - at `$.data.m`"),
+        (TRADE.replace(b'"s":"BTCUSDT"', b'"s":"$"'), "'$' is not a symbol"),
         (QUOTE.replace(b"61800.20", b"0"), "bid: must be a positive number"),
     ],
 )
@@ -270,6 +270,44 @@ def test_a_bad_raw_line_is_told_with_its_number_and_reason(tmp_path: Path, messa
     assert reason in told.reason
 
 
+# Raw words of other venues.
+
+MATCH = (
+    b'{"type":"match","trade_id":82008,"side":"sell","size":"335","price":"0.5762","product_id":"SKL-GBP",'
+    b'"time":"2021-04-17T16:43:37.270697Z"}'
+)
+TRADES = b'[0,[["5","1","1534614057.321597","s","l",""],["6","2","1534614057.321598","b","l",""]],"trade","XBT/USD"]'
+
+
+def test_the_venue_of_raw_words_is_named_or_told_by_the_folder(tmp_path: Path) -> None:
+    asked = Choice(venue="coinbase")
+    recording = open_recording(raw_file(tmp_path, MATCH), None, asked)
+    assert (recording.format, recording.markets.known) == ("raw", [("coinbase", "SKLGBP")])
+    recording.close()
+    folder = tmp_path / "kraken" / "2018-08-18"
+    folder.mkdir(parents=True)
+    found, recording = trades(raw_file(folder, TRADES, b'{"event":"heartbeat"}', TRADES))
+    assert recording.markets.known == [("kraken", "BTCUSD")]
+    assert found.line.tolist() == [1, 1, 3, 3]
+    account = recording.account
+    assert (account.lines, account.further, account.used_ticks, account.other) == (3, 2, 4, 1)
+    assert refusal(raw_file(tmp_path, MATCH), "raw").field == "venue"
+
+
+def test_what_cryptofeed_has_recorded_is_read_too(tmp_path: Path) -> None:
+    lines = [
+        "wss://ws-feed.pro.coinbase.com <-> 1618677816.8434298",
+        "1618677817.27: " + MATCH.decode(),
+        "",
+        "7 x",
+        "x y",
+    ]
+    rows, recording = read(text_file(tmp_path, "coinbase.ws.txt", *lines), "raw", Choice(venue="coinbase"))
+    account = recording.account
+    assert (rows[0].trades.line.tolist(), account.lines, account.other, account.bad) == ([2], 5, 2, 2)
+    assert [bad.line for bad in account.bad_lines] == [5, 4]
+
+
 # LEAN.
 
 
@@ -278,7 +316,7 @@ def test_lean_prices_are_ten_thousandths_and_times_count_from_midnight_in_new_yo
     assert recording.markets.known == [("lean", "SPY")]
     midnight_ns = int(datetime(2013, 10, 8, 4, tzinfo=UTC).timestamp()) * 10**9
     assert (found.event_ns[0], found.price[0]) == (midnight_ns + 14417034_000000, 167.42)
-    assert (found.side[0], found.trade_id) == (0, ["1"])
+    assert (found.side[0], list(found.trade_id)) == (0, ["1"])
 
 
 def test_lean_times_follow_the_wall_on_the_day_clocks_change(tmp_path: Path) -> None:

@@ -13,6 +13,6 @@ Column = Any
 compute: Any = pyarrow.compute
 
 
-def line_numbers(lines: Any) -> list[str]:
+def line_numbers(lines: Any) -> Column:
     """Numbers as text, for trades that carry no id of their own."""
-    return pa.array(lines).cast(pa.string()).to_pylist()
+    return pa.array(lines).cast(pa.string())

@@ -107,6 +107,42 @@ class Source:
             raise bad_file(self.path, f"is not a zip file that can be read ({error}); make it anew") from None
 
 
+class Folder:
+    """The captured files of a day, or of a venue in its days, the oldest first, as one source."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found = (file for pattern in ("*.jsonl.gz", "*/*.jsonl.gz") for file in path.glob(pattern))
+        self._files = sorted(found, key=lambda file: file.name)
+        if not self._files:
+            detail = f"path: {path.name} holds no captured files (*.jsonl.gz); name a file, or a folder that does"
+            raise Refused("EMPTY_FOLDER", detail, field="path")
+        sizes = [file.stat().st_size for file in self._files]
+        self.bytes_total = sum(sizes)
+        self._sizes = dict(zip(self._files, sizes, strict=True))
+        self._before = 0
+        self._open: Source | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        return self._before + (self._open.bytes_read if self._open else 0)
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+        """All of them in blocks that end with a line end."""
+        for file in self._files:
+            source = self._open = Source(file)
+            try:
+                yield from source.blocks(size)
+            finally:
+                source.close()
+                self._open = None
+            self._before += self._sizes[file]
+
+
 def named(pattern: str, *names: str) -> re.Match[str] | None:
     """The first of these names that matches, in any case."""
     return next((match for name in names if (match := re.search(pattern, name, re.IGNORECASE))), None)

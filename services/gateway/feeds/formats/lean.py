@@ -34,6 +34,7 @@ from services.gateway.feeds.formats.rows import (
 )
 from services.gateway.feeds.formats.sieve import Sieve
 from shared.contract.errors import Refused
+from shared.kit.frames import texts_of
 
 VENUE = "lean"
 DAY_MS = 86_400_000
@@ -81,7 +82,7 @@ def read_trades(source: Source, choice: Choice, account: Account, markets: Marke
             price,
             quantity,
             np.zeros(n, np.int8),
-            line_numbers(cells.lines),
+            texts_of(line_numbers(cells.lines)),
         )
         trades = trades if sieve.ok.all() else trades.where(sieve.ok)
         account.used_ticks += len(trades)

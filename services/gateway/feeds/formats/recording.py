@@ -6,24 +6,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from services.gateway.feeds.formats import binance_raw, lean, tables
-from services.gateway.feeds.formats.blocks import Source, bad_file, named, regular_file
+from services.gateway.feeds.formats import lean, raw, tables
+from services.gateway.feeds.formats.blocks import Folder, Source, bad_file, named, regular_file
 from services.gateway.feeds.formats.rows import Account, Choice, Markets, Rows
 from shared.contract.errors import Refused
 
-Format = Literal["csv", "parquet", "binance-raw", "lean-trades", "lean-quotes"]
+Format = Literal["csv", "parquet", "raw", "binance-raw", "lean-trades", "lean-quotes"]
 
-_READERS: dict[Format, Callable[[Source, Choice, Account, Markets], Iterator[Rows]]] = {
+_READERS: dict[Format, Callable[[Any, Choice, Account, Markets], Iterator[Rows]]] = {
     "csv": tables.read_csv,
-    "binance-raw": binance_raw.read,
+    "raw": raw.read,
+    "binance-raw": raw.read_binance,
     "lean-trades": lean.read_trades,
     "lean-quotes": lean.read_quotes,
 }
 _NAMES: tuple[tuple[str, Format], ...] = (
     (r"\.parquet$", "parquet"),
-    (r"\.jsonl(\.gz)?$", "binance-raw"),
+    (r"\.jsonl(\.gz)?$", "raw"),
     (r"\.csv(\.gz)?$", "csv"),
     (r"(^|_)trade\.zip$", "lean-trades"),
     (r"(^|_)quote\.zip$", "lean-quotes"),
@@ -49,27 +50,32 @@ class Recording:
 
 def open_recording(given: str, format: Format | None, choice: Choice) -> Recording:
     """Open a file and read its first rows; Refused, naming the field and the mend, when it cannot be replayed."""
-    path = regular_file(given)
-    format = format or _told_format(path)
     account, markets = Account(), Markets(choice)
+    if Path(given).is_dir() and format in (None, "raw", "binance-raw"):
+        return _opened(Folder(Path(given)), format or "raw", choice, account, markets)
+    path = regular_file(given)
+    format = format or _told_format(path, choice)
     if format == "parquet":
         total = tables.rows_in(path)
         rows = tables.read_parquet(path, choice, account, markets)
         return _begun(Recording(path, format, account, markets, rows, lambda: (account.lines, total), lambda: None))
-    source = Source(path)
+    return _opened(Source(path), format, choice, account, markets)
+
+
+def _opened(source: Source | Folder, format: Format, choice: Choice, account: Account, markets: Markets) -> Recording:
     rows = _READERS[format](source, choice, account, markets)
     progress: Callable[[], tuple[int, int]] = lambda: (source.bytes_read, source.bytes_total)  # noqa: E731
     try:
-        return _begun(Recording(path, format, account, markets, rows, progress, source.close))
+        return _begun(Recording(source.path, format, account, markets, rows, progress, source.close))
     except BaseException:
         source.close()
         raise
 
 
-def _told_format(path: Path) -> Format:
+def _told_format(path: Path, choice: Choice) -> Format:
     for pattern, format in _NAMES:
         if named(pattern, path.name):
-            return format
+            return "binance-raw" if format == "raw" and raw.venue_of(path, choice) is None else format
     known = ", ".join([*_READERS, "parquet"])
     detail = f"format: the name {path.name} does not tell it; give format, one of {known}"
     raise Refused("FORMAT_UNKNOWN", detail, field="format")

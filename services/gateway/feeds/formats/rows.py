@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.base import Message, normal_symbol
+from shared.contract.texts import Texts
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,11 +30,13 @@ class BadLine(Message):
 
 @dataclass
 class Account:
-    """What became of every line: `used_ticks + used_quotes + other + bad` is the number of lines read."""
+    """What became of every line: `used_ticks + used_quotes + other + bad` is the number of lines read, and of the ticks
+    that are `further` ones in a line of several."""
 
     lines: int = 0
     used_ticks: int = 0
     used_quotes: int = 0
+    further: int = 0
     other: int = 0
     bad: int = 0
     bad_lines: list[BadLine] = field(default_factory=list[BadLine])
@@ -46,7 +49,7 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        return self.lines == self.used_ticks + self.used_quotes + self.other + self.bad
+        return self.lines + self.further == self.used_ticks + self.used_quotes + self.other + self.bad
 
 
 class _Columns:
@@ -57,12 +60,14 @@ class _Columns:
 
     def where(self, mask: Mask) -> Self:
         """The rows that the mask keeps."""
+        if mask.all():
+            return self
         kept = np.flatnonzero(mask)
         return type(self)(*(_taken(getattr(self, column.name), kept) for column in fields(self)))  # type: ignore[arg-type]
 
 
-def _taken(column: NDArray[np.generic] | list[str], kept: NDArray[np.intp]) -> NDArray[np.generic] | list[str]:
-    return [column[row] for row in kept] if isinstance(column, list) else column[kept]
+def _taken(column: NDArray[np.generic] | Texts, kept: NDArray[np.intp]) -> NDArray[np.generic] | Texts:
+    return column.chosen(kept) if isinstance(column, Texts) else column[kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,7 @@ class Trades(_Columns):
     price: Floats
     quantity: Floats
     side: NDArray[np.int8]
-    trade_id: list[str]
+    trade_id: Texts
 
     def __len__(self) -> int:
         return len(self.line)
@@ -109,7 +114,7 @@ class Rows:
 
 
 def no_trades() -> Trades:
-    return Trades(ints(), ints(np.int32), ints(), floats(), floats(), ints(np.int8), [])
+    return Trades(ints(), ints(np.int32), ints(), floats(), floats(), ints(np.int8), Texts.blank(0))
 
 
 def no_quotes() -> Quotes:

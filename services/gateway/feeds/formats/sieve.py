@@ -123,18 +123,20 @@ class Sieve:
 
     def codes(self, columns: tuple[Column, ...], code: Callable[..., int]) -> NDArray[np.int32]:
         """Rows numbered by `code` of their words; -1 is of another kind, and a ValueError makes them bad."""
-        encoded = [_text(column).dictionary_encode() for column in columns]
-        indices = np.stack([each.indices.to_numpy(zero_copy_only=False) for each in encoded], axis=1)
-        found, inverse = np.unique(indices, axis=0, return_inverse=True)
-        codes = np.empty(len(found), np.int32)
-        for row, place in enumerate(found):
-            words = [each.dictionary[int(at)].as_py() for each, at in zip(encoded, place, strict=True)]
+        encoded = [_encoded(column) for column in columns]
+        sizes = [len(each.dictionary) for each in encoded]
+        places = [each.indices.to_numpy(zero_copy_only=False).astype(np.int64) for each in encoded]
+        met = pa.array(np.ravel_multi_index(places, sizes)).dictionary_encode()
+        inverse = met.indices.to_numpy(zero_copy_only=False)
+        words = [each.dictionary.to_pylist() for each in encoded]
+        codes = np.empty(len(met.dictionary), np.int32)
+        for row, place in enumerate(zip(*np.unravel_index(met.dictionary.to_numpy(), sizes), strict=True)):
             try:
-                codes[row] = code(*words)
+                codes[row] = code(*(some[at] for some, at in zip(words, place, strict=True)))
             except ValueError as error:
                 codes[row] = 0
-                self.refuse(inverse.ravel() == row, str(error))
-        codes = codes[inverse.ravel()]
+                self.refuse(inverse == row, str(error))
+        codes = codes[inverse]
         self.leave_out(codes == -1)
         return codes
 
@@ -202,6 +204,14 @@ def _filled(column: Column) -> Column:
         empty = compute.equal(column, "")
         column = compute.if_else(empty, None, column) if compute.any(empty).as_py() else column
     return column
+
+
+def _encoded(column: Column) -> Column:
+    """Text as a dictionary, which it mostly is already."""
+    is_one = kinds.is_dictionary(column.type) and kinds.is_string(column.type.value_type)
+    if is_one and len(column.dictionary) and not column.null_count and not column.dictionary.null_count:
+        return column
+    return _text(column).dictionary_encode()
 
 
 def _text(column: Column) -> Column:

@@ -20,11 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from services.gateway.feeds.formats.arrow import Column, line_numbers
+from services.gateway.feeds.formats.arrow import Column, compute, line_numbers
 from services.gateway.feeds.formats.blocks import Source, bad_file
 from services.gateway.feeds.formats.cells import Cells, read_cells
 from services.gateway.feeds.formats.rows import Account, Choice, Floats, Markets, Mask, Quotes, Rows, Trades
 from services.gateway.feeds.formats.sieve import Sieve
+from shared.contract.texts import Texts
+from shared.kit.frames import texts_of
 
 VENUE = "replay"
 BATCH_ROWS = 65_536
@@ -175,9 +177,11 @@ def _quote_quantity(columns: Mapping[str, Column], sieve: Sieve, side: str, wher
     return quantity
 
 
-def _trade_ids(columns: Mapping[str, Column], sieve: Sieve) -> list[str]:
-    numbers = line_numbers(sieve.lines)
+def _trade_ids(columns: Mapping[str, Column], sieve: Sieve) -> Texts:
     if "trade_id" not in columns:
-        return numbers
-    given: list[str] = sieve.texts(columns["trade_id"], "trade_id", 64).to_pylist()
-    return [words or number for words, number in zip(given, numbers, strict=True)]
+        return texts_of(line_numbers(sieve.lines))
+    given = sieve.texts(columns["trade_id"], "trade_id", 64)
+    missing = compute.equal(given, "")
+    if compute.any(missing).as_py():
+        given = compute.if_else(missing, line_numbers(sieve.lines), given)
+    return texts_of(given)
