@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from shared.contract.market import Interval, Measure
 from shared.kit import Settings as ServiceSettings
 
 
 class Settings(ServiceSettings):
+    intervals: tuple[Interval, ...] = tuple(interval for interval in Interval if interval is not Interval.s1)
+    """Which lengths are said. Not seconds unless asked for: those of 2,000 symbols are 2,000 messages a second."""
+
+    measures: dict[str, tuple[Measure, ...]] = Field(default={})
+    """Bars by what was traded (`tick-1000`), by symbol; those under `*` are for every symbol that is not named."""
+
     lateness_s: float = Field(default=10, ge=0, le=60)
     """How far behind a symbol's newest tick another may be and still be taken; an older one is refused as late."""
 
@@ -23,5 +30,5 @@ class Settings(ServiceSettings):
     bars_kept: int = Field(default=500, ge=1, le=1000)
     """How many bars of each symbol and interval can be asked for."""
 
-    says_at_once: int = Field(default=64, ge=1, le=1024)
+    says_at_once: int = Field(default=256, ge=1, le=1024)
     """How many bars may be on their way to the stream at one time."""

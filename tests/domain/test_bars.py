@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.contract.market import Bar, Interval
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
-from shared.domain.bars import BarFold, SaidBar, compiled, kernel, taken, warm
+from shared.domain.bars import INTERVALS, BarFold, SaidBar, compiled, kernel, taken, warm
 
 S = 1_000_000_000
 LATENESS = 10 * S
@@ -30,6 +30,7 @@ class T(NamedTuple):
     quantity: float = 1.0
     trade_id: str = ""
     symbol: str = "A"
+    side: int = 1
 
     @property
     def event_ns(self) -> int:
@@ -47,13 +48,16 @@ def columns(trades: Sequence[T], *, replay: str = "", ended: bool = False, symbo
         receive_ns=event_ns,
         price=np.array([trade.price for trade in trades]),
         quantity=np.array([trade.quantity for trade in trades]),
-        side=np.ones(len(trades), np.int8),
+        side=np.array([trade.side for trade in trades], np.int8),
         trade_id=[trade.trade_id for trade in trades],
         sequence=np.arange(len(trades), dtype=np.int64),
         replay=replay,
         ended=ended,
     )
 
+
+LONGER = INTERVALS[1:]
+"""Without seconds, so that a rule can be seen on few bars."""
 
 END = columns([], ended=True, symbols=("A", "B"))
 
@@ -69,7 +73,12 @@ def bars_of(trades: Sequence[T]) -> dict[tuple[str, str, int], tuple[float, ...]
     for key, some in held.items():
         in_time = sorted(some, key=lambda trade: trade.event_ns)
         prices, volume = [trade.price for trade in some], sum(trade.quantity for trade in some)
-        found[key] = (in_time[0].price, max(prices), min(prices), in_time[-1].price, volume, len(some))
+        taken_by_buyers = sum(trade.quantity for trade in some if trade.side == 1)
+        turnover = sum(trade.price * trade.quantity for trade in some)
+        found[key] = (
+            *(in_time[0].price, max(prices), min(prices), in_time[-1].price),
+            *(volume, taken_by_buyers, turnover / volume, len(some)),
+        )
     return found
 
 
@@ -92,7 +101,7 @@ def last_said(said: Sequence[SaidBar]) -> dict[tuple[str, str, int], Bar]:
 
 
 def words(bar: Bar) -> tuple[float, ...]:
-    return (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.count)
+    return (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.taker_buy_volume, bar.vwap, bar.count)
 
 
 def counts(fold: BarFold) -> tuple[int, int, int]:
@@ -106,7 +115,14 @@ def minutes(said: Sequence[SaidBar]) -> list[Bar]:
 
 # Quarters are exact in binary, so sums do not depend on the order of arrival.
 exact = st.integers(1, 4000).map(lambda n: n / 4)
-trade = st.builds(T, st.integers(0, 40_000).map(lambda n: n / 4), exact, exact, symbol=st.sampled_from("AB"))
+trade = st.builds(
+    T,
+    st.integers(0, 40_000).map(lambda n: n / 4),
+    exact,
+    exact,
+    symbol=st.sampled_from("AB"),
+    side=st.sampled_from((-1, 0, 1)),
+)
 
 
 @st.composite
@@ -200,28 +216,27 @@ def test_late_ticks_and_duplicates_are_told_exactly(given_: list[tuple[int, str,
 
 
 def test_a_bar_is_said_when_a_tick_at_its_end_arrives() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     assert fold.take(columns([T(0, 100), T(59.9, 103)])) == []
 
     (bar,) = minutes(fold.take(columns([T(60, 99)])))
 
     assert (bar.start_ns, bar.end_ns, bar.revision) == (NOON, NOON + 60 * S, 0)
-    assert words(bar) == (100, 103, 100, 103, 2, 2)
-    assert bar.vwap == 101.5
+    assert words(bar) == (100, 103, 100, 103, 2, 2, 101.5, 2)
 
 
 def test_a_late_tick_corrects_every_bar_it_falls_in_that_was_said() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(290, 100), T(301, 101)]))
 
     corrected = [one.bar for one in fold.take(columns([T(295, 105)]))]
 
     assert [(bar.interval, bar.revision) for bar in corrected] == [(Interval.m1, 1), (Interval.m5, 1)]
-    assert all(words(bar) == (100, 105, 100, 105, 2, 2) for bar in corrected)
+    assert all(words(bar) == (100, 105, 100, 105, 2, 2, 102.5, 2) for bar in corrected)
 
 
 def test_a_late_tick_in_an_interval_without_a_bar_makes_one_and_mends_the_count_of_empty_intervals() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(30), T(245)]))
 
     (bar,) = minutes(fold.take(columns([T(235)])))
@@ -232,28 +247,28 @@ def test_a_late_tick_in_an_interval_without_a_bar_makes_one_and_mends_the_count_
 
 
 def test_an_older_tick_is_refused_as_late() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(20), T(10), T(9.99)]))
 
     assert counts(fold) == (2, 1, 0)
 
 
 def test_equal_times_open_with_the_first_to_arrive_and_close_with_the_last() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     (bar,) = minutes(fold.take(columns([T(5, 1), T(5, 2), T(5, 3), T(60, 9)])))
 
     assert (bar.open, bar.close) == (1, 3)
 
 
 def test_ticks_without_an_id_are_never_duplicates() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1), T(1), T(1, trade_id="x"), T(1, trade_id="x"), T(1, trade_id="x", symbol="B")]))
 
     assert counts(fold) == (4, 0, 1)
 
 
 def test_the_clock_closes_a_live_bar_and_a_tick_that_comes_after_all_corrects_it_at_once() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(58, 100)]))
     assert fold.close_due(NOON + 60 * S - 1) == []
 
@@ -267,7 +282,7 @@ def test_the_clock_closes_a_live_bar_and_a_tick_that_comes_after_all_corrects_it
 
 
 def test_the_clock_closes_no_bar_of_a_replay_nor_of_a_feed_that_is_behind() -> None:
-    replayed, behind = BarFold(LATENESS), BarFold(LATENESS)
+    replayed, behind = BarFold(LATENESS, LONGER), BarFold(LATENESS, LONGER)
     replayed.take(columns([T(58)], replay="r1"))
     frame = columns([T(58)])
     behind.take(replace(frame, receive_ns=frame.event_ns + 60 * S))
@@ -275,30 +290,40 @@ def test_the_clock_closes_no_bar_of_a_replay_nor_of_a_feed_that_is_behind() -> N
     assert replayed.close_due(NOON + 3600 * S) == behind.close_due(NOON + 3600 * S) == []
 
 
+def test_while_it_catches_up_the_clock_closes_no_bar_whose_ticks_may_yet_come() -> None:
+    fold = BarFold(LATENESS, LONGER)
+    now_ns = NOON + 600 * S
+    fold.take(columns([T(1), T(58)]))
+    assert fold.close_due(now_ns) == []
+
+    assert len(minutes(fold.close_due(now_ns + S))) == 1, "nothing came since"
+
+
 def test_the_clock_closes_more_bars_than_fit_at_once() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1, symbol=f"S{n}") for n in range(2000)]))
+    fold.close_due(NOON)
 
     said = fold.close_due(NOON + 86_400 * S)
 
-    assert len(said) == 10_000
+    assert len(said) == 2000 * len(LONGER)
     assert fold.close_due(NOON + 86_400 * S) == []
 
 
 def test_a_source_that_has_ended_has_its_open_bars_said_and_they_stay_open() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     said = fold.take(columns([T(1, 100), T(2, 101)], replay="r1", ended=True))
     again = fold.take(columns([], replay="r1", ended=True, symbols=("A",)))
     more = fold.take(columns([T(3, 102)], replay="r1"))
     closed = minutes(fold.take(columns([T(60, 99)], replay="r1")))
 
-    assert [one.bar.interval for one in said] == list(Interval)
+    assert [one.bar.interval for one in said] == list(LONGER)
     assert again == more == []
     assert [(bar.revision, bar.close, bar.count) for bar in closed] == [(1, 102, 3)]
 
 
 def test_a_second_replay_gives_exactly_the_same_bars() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     file = [T(n * 7, 100 + n % 13, 0.1 * (n + 1), str(n)) for n in range(200)]
     end = columns([], ended=True, symbols=("A",))
 
@@ -313,7 +338,7 @@ def test_a_second_replay_gives_exactly_the_same_bars() -> None:
 
 
 def test_a_second_replay_of_a_few_seconds_gives_the_same_bars_too() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     file = [T(1, 5), T(2, 6)]
 
     first = fold.take(columns(file, replay="r1", ended=True))
@@ -324,9 +349,9 @@ def test_a_second_replay_of_a_few_seconds_gives_the_same_bars_too() -> None:
 
 def test_a_replay_killed_half_way_and_done_again_gives_the_bars_of_one_that_was_not() -> None:
     file = [T(n * 7, 100 + n % 13, 1, str(n)) for n in range(200)]
-    undisturbed = BarFold(LATENESS).take(columns(file, replay="r", ended=True))
+    undisturbed = BarFold(LATENESS, LONGER).take(columns(file, replay="r", ended=True))
 
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns(file[:77], replay="r1"))
     said = fold.take(columns(file, replay="r2", ended=True))
 
@@ -336,15 +361,15 @@ def test_a_replay_killed_half_way_and_done_again_gives_the_bars_of_one_that_was_
 
 
 def test_a_replay_that_goes_on_where_the_last_one_ended_goes_on_with_its_bars() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1, 5)], replay="r1"))
     (bar,) = minutes(fold.take(columns([T(2, 6), T(60, 7)], replay="r2")))
 
-    assert words(bar) == (5, 6, 5, 6, 2, 2)
+    assert words(bar) == (5, 6, 5, 6, 2, 2, 5.5, 2)
 
 
 def test_two_replays_of_one_symbol_at_once_do_not_begin_each_other_anew_for_ever() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1000)], replay="r1"))
     fold.take(columns([T(1)], replay="r2"))
     fold.take(columns([T(1001)], replay="r1"))
@@ -354,7 +379,7 @@ def test_two_replays_of_one_symbol_at_once_do_not_begin_each_other_anew_for_ever
 
 
 def test_an_id_counts_anew_after_its_series_began_anew() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1, trade_id="x"), T(2, trade_id="y")], replay="r1"))
     fold.take(columns([T(1, trade_id="x"), T(2, trade_id="y")], replay="r2"))
 
@@ -362,7 +387,7 @@ def test_an_id_counts_anew_after_its_series_began_anew() -> None:
 
 
 def test_a_time_too_far_ahead_to_have_a_bar_is_refused() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     frame = columns([T(1), T(2)])
     frame.event_ns[0] = 2**63 - 1
     fold.take(frame)
@@ -371,7 +396,7 @@ def test_a_time_too_far_ahead_to_have_a_bar_is_refused() -> None:
 
 
 def test_many_series_and_many_ids_are_all_remembered() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     trades = [T(n / 2000, 100, 1, f"id-{n % 10_000}", f"S{n % 500}") for n in range(20_000)]
     fold.take(columns(trades))
 
@@ -379,30 +404,60 @@ def test_many_series_and_many_ids_are_all_remembered() -> None:
 
 
 def test_a_snapshot_that_is_none_or_of_another_layout_is_refused() -> None:
-    fold = BarFold(LATENESS)
+    fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1)]))
     dumped = fold.dump()
 
-    for broken in (b"", b"{}", dumped[:-1], dumped.replace(b'"15m"', b'"30m"')):
+    for broken in (b"", b"{}", dumped[:-1], dumped.replace(b'"form": 3', b'"form": 2')):
         with pytest.raises(ValueError):
-            BarFold(LATENESS).load(broken)
+            BarFold(LATENESS, LONGER).load(broken)
 
 
-def test_lateness_may_not_exceed_the_shortest_interval() -> None:
-    with pytest.raises(ValueError, match="shortest"):
+def test_other_intervals_go_on_with_the_bars_they_know_and_say_no_bar_whose_beginning_they_do_not() -> None:
+    before = BarFold(LATENESS, (Interval.m1, Interval.h1))
+    after = BarFold(LATENESS, (Interval.s1, Interval.m5, Interval.h1))
+    before.take(columns([T(30, 100), T(90, 101)]))
+    after.load(before.dump())
+
+    more = [T(90.5, 102), T(95, 103), T(89.9, 99), T(300, 104), T(600), T(3600)]
+    said = [one.bar for one in after.take(columns(more))]
+
+    assert {(bar.interval, bar.start_ns - NOON) for bar in said} == {
+        ("1s", 95 * S),
+        ("1s", 300 * S),
+        ("1s", 600 * S),
+        ("5m", 300 * S),
+        ("5m", 600 * S),
+        ("1h", 0),
+    }
+    (hour,) = (bar for bar in said if bar.interval is Interval.h1)
+    assert (hour.open, hour.high, hour.low, hour.count) == (100, 104, 99, 7)
+
+
+def test_another_lateness_keeps_the_bars() -> None:
+    before, after = BarFold(0), BarFold(LATENESS)
+    before.take(columns([T(1, 5), T(2, 6)]))
+    after.load(before.dump())
+
+    (bar,) = minutes(after.take(columns([T(1.5, 7), T(60, 9)])))
+    assert (bar.open, bar.high, bar.count) == (5, 7, 3)
+
+
+def test_lateness_may_not_exceed_a_minute() -> None:
+    with pytest.raises(ValueError, match="minute"):
         BarFold(61 * S)
 
 
 def test_machine_code_is_kept_for_exactly_these_sources() -> None:
-    stamps = {function._cache._cache_file._source_stamp for function in (kernel.fold, taken.hash_all)}
+    stamps = {function._cache._cache_file._source_stamp for function in (kernel.fold, taken.set_keys)}
 
     assert stamps == {compiled.FINGERPRINT}
 
 
 def test_once_warm_nothing_is_left_to_compile() -> None:
     warm()
-    compiled_before = len(kernel.fold.signatures), len(taken.hash_all.signatures), len(taken.placed.signatures)
-    fold = BarFold(LATENESS)
+    compiled_before = len(kernel.fold.signatures), len(taken.set_keys.signatures), len(taken.placed.signatures)
+    fold = BarFold(LATENESS, LONGER)
     frame = columns([T(n, trade_id=str(n)) for n in range(9)])
     for one in (frame, replace(frame, trade_id=Texts.blank(9)), columns([], symbols=("A",))):
         one.price.flags.writeable = False
@@ -410,4 +465,4 @@ def test_once_warm_nothing_is_left_to_compile() -> None:
     fold.load(fold.dump())
 
     assert compiled_before == (1, 1, 2)
-    assert (len(kernel.fold.signatures), len(taken.hash_all.signatures), len(taken.placed.signatures)) == (1, 1, 2)
+    assert (len(kernel.fold.signatures), len(taken.set_keys.signatures), len(taken.placed.signatures)) == (1, 1, 2)

@@ -2,8 +2,9 @@
 
 from services.normalizer.store.bars import BarStore
 from services.normalizer.store.checkpoints import Checkpoints
+from services.normalizer.store.stored import StoredTicks
 from shared.contract import keys
 
 KEEPS = (keys.bars, keys.checkpoint)
 
-__all__ = ["KEEPS", "BarStore", "Checkpoints"]
+__all__ = ["KEEPS", "BarStore", "Checkpoints", "StoredTicks"]

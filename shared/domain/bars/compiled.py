@@ -16,7 +16,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Compile at the first call; the machine code is kept beside the source, or under NUMBA_CACHE_DIR."""
-    dispatcher: Any = njit(cache=True)(function)
+    return _compiled(function, inlined=False)
+
+
+def inlined(function: F) -> F:
+    """The same, for what each tick may call: put in where it is called, so that no arrays are handed over."""
+    return _compiled(function, inlined=True)
+
+
+def _compiled(function: F, *, inlined: bool) -> F:
+    dispatcher: Any = njit(cache=True, forceinline=inlined)(function)
     # numba compares only the file a function stands in with what it kept, though the machine code holds what the
     # function calls and the constants it names in other files too.
     if cache := getattr(dispatcher, "_cache", None):

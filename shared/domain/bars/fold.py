@@ -3,6 +3,7 @@
 A series is one symbol at one venue. Its watermark is the highest event time taken. A tick no older than the watermark
 less the lateness is taken wherever it falls, unless its trade id was taken within that time; an older one is late.
 A bar opens at its earliest event time (among equals the first to arrive) and closes at its latest (the last to arrive).
+Where bars begin and end is in `hours.py`; bars that end by what was traded are in `measures.py`.
 
 A bar is said when a tick at or beyond its end arrives, when its end has passed on the clock of a live series, or when
 the source has ended. A said bar that changes is said again with the next revision: at once when it was closed, at its
@@ -16,28 +17,39 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.market import Bar
+from shared.contract.market import Bar, Interval
+from shared.contract.sessions import Timetable
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import kernel, layout, snapshot
-from shared.domain.bars.layout import INTERVALS, LANES, Said, State, Ticks
-from shared.domain.bars.taken import PLACES_MIN, hash_all, living, placed, places_for, salt_of
+from shared.domain.bars.calendars import Calendars
+from shared.domain.bars.hours import bar_at, stretch
+from shared.domain.bars.layout import Gauges, Ids, Memory, Reach, Said, State, Ticks
+from shared.domain.bars.measures import empty_gauges
+from shared.domain.bars.snapshot import Snapshot
+from shared.domain.bars.taken import PLACES_MIN, living, placed, places_for, salt_of, set_keys
 
 __all__ = ["INTERVALS", "BarFold", "SaidBar"]
 
 N = TypeVar("N", bound=np.generic)
 
+INTERVALS = tuple(Interval)
 CHUNK = 1 << 12
+LOG_MIN = 4 * CHUNK
+SERIES_MIN = 64
 assert CHUNK <= PLACES_MIN // 2
 DICTIONARIES_KEPT = 256
 REPLAYS_KEPT = 8
+LATENESS_NS_MAX = Interval.m1.length_ns
+BEHIND_NS = 10_000_000_000
+"""Who folds ticks received longer ago than that is catching up: the clock would close bars still to be filled."""
 
 
 @dataclass(frozen=True)
@@ -48,24 +60,40 @@ class SaidBar:
     replay: str
 
 
-class BarFold:
-    """All series of all venues. What it says depends on the ticks and their order alone, not on how they are cut."""
+def no_measures(_symbol: str) -> Sequence[str]:
+    return ()
 
-    def __init__(self, lateness_ns: int) -> None:
-        if not 0 <= lateness_ns <= kernel.SHORTEST:
-            raise ValueError("lateness must lie between 0 and the shortest interval")
+
+class BarFold:
+    """All series of all venues. What it says depends on the ticks and their order alone, not on how they are cut.
+
+    `sessions` tells a symbol's timetable, None where it trades round the clock; `measures` which of them a symbol has.
+    """
+
+    def __init__(
+        self,
+        lateness_ns: int,
+        intervals: Iterable[Interval] = INTERVALS,
+        sessions: Callable[[str], Timetable | None] | None = None,
+        measures: Callable[[str], Sequence[str]] = no_measures,
+    ) -> None:
+        if not 0 <= lateness_ns <= LATENESS_NS_MAX:
+            raise ValueError("lateness must lie between 0 and a minute")
         self._lateness_ns = lateness_ns
-        self._names: list[tuple[str, str]] = []
-        self._number: dict[tuple[str, str], int] = {}
-        self._replays: list[tuple[str, ...]] = []
-        self._state = State(*layout.empty_series(64), placed(np.empty((0, 3), np.uint64), places_for(0)))
-        self._salts = np.zeros(64, np.uint64)
-        self._tally = np.zeros(5, np.int64)
-        self._keys = np.zeros(CHUNK, np.uint64)
+        self._intervals = tuple(interval for interval in Interval if interval in set(intervals))
+        self._lanes = layout.lanes_of(self._intervals, lateness_ns, calendars=sessions is not None)
+        self._sessions = sessions
+        self._calendars = Calendars(sessions)
+        self._measures = measures
+        self._tally = np.zeros(7, np.int64)
+        self._keys = np.zeros(CHUNK, np.int64)
         self._room = layout.room(layout.SAID_ROWS)
         self._known: OrderedDict[tuple[str, tuple[str, ...]], NDArray[np.int64]] = OrderedDict()
+        self._newest_received_ns: int | None = None
+        self._begun: tuple[str, NDArray[np.int64]] | None = None
         self._bars = 0
         self._revisions = 0
+        self._recall(snapshot.nothing(self._intervals, self._lanes))
 
     @property
     def totals(self) -> dict[str, int]:
@@ -83,51 +111,110 @@ class BarFold:
         """Fold these ticks; the bars said by them, in order."""
         series = self._series_of(columns.venue, tuple(columns.symbols))
         said = self._begin_anew(columns, series) if columns.replay else []
+        codes = _fixed(columns.codes, np.int32)
+        if len(codes) and not 0 <= codes.min() <= codes.max() < len(series):
+            raise ValueError("codes must index symbols")
+        if len(codes) and not columns.replay:
+            self._newest_received_ns = int(columns.receive_ns[-1])
         ids = Texts.of(columns.trade_id)
+        ticks = Ticks(
+            series,
+            codes,
+            _fixed(columns.event_ns, np.int64),
+            _fixed(columns.receive_ns, np.int64),
+            _fixed(columns.price, np.float64),
+            _fixed(columns.quantity, np.float64),
+            _fixed(columns.side, np.int8),
+            _fixed(ids.offsets, np.int32),
+            _fixed(ids.data, np.uint8),
+            self._keys,
+        )
+        # Of each length the bar before and the one after it, and one of each measure.
+        lanes = len(self._intervals)
+        said_max = 2 * lanes + int(self._memory.state.facts[: self.symbols, layout.GAUGES].max(initial=0))
         for begin in range(0, len(columns), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            said += self._fold(
-                Ticks(
-                    series,
-                    _fixed(columns.codes[part], np.int32),
-                    _fixed(columns.event_ns[part], np.int64),
-                    _fixed(columns.receive_ns[part], np.int64),
-                    _fixed(columns.price[part], np.float64),
-                    _fixed(columns.quantity[part], np.float64),
-                    _fixed(ids.offsets[begin : begin + CHUNK + 1], np.int32),
-                    _fixed(ids.data, np.uint8),
-                    self._keys,
-                ),
-                live=not columns.replay,
-            )
+            end = min(begin + CHUNK, len(columns))
+            has_ids = bool(ids.offsets[end] > ids.offsets[begin])
+            reach = Reach(begin, end, self._lateness_ns, not columns.replay, has_ids, lanes, said_max)
+            said += self._fold(ticks, reach)
         if columns.ended:
             said += self._say_open(series)
         return said
 
+    def bars_at(self, venue: str, symbol: str, at_ns: int) -> list[tuple[Interval, int, int]]:
+        """Which bars a tick of that time is in: of each length its start and end."""
+        s = self._register((venue, symbol))
+        kind, anchor, end = stretch(self._memory.hours, s, at_ns)
+        bounds = [bar_at(at_ns, interval.length_ns, kind, anchor, end) for interval in self._intervals]
+        found = zip(self._intervals, bounds, strict=True)
+        return [(interval, int(start), int(stop)) for interval, (start, stop) in found if start != layout.NEVER]
+
+    def is_settled(self, venue: str, symbol: str, end_ns: int) -> bool:
+        """Whether no tick can change a bar that ends then any more."""
+        s = self._register((venue, symbol))
+        return bool(self._memory.state.facts[s, layout.WATERMARK] - self._lateness_ns >= end_ns)
+
+    def alone(self, interval: Interval) -> BarFold:
+        """Another one, of this interval alone, with nothing in it."""
+        return BarFold(LATENESS_NS_MAX, (interval,), self._sessions)
+
     def close_due(self, now_ns: int) -> list[SaidBar]:
-        """Say the bars of live series whose end has passed by this clock."""
+        """Say the bars of live series whose end has passed by this clock, unless it is still catching up with it."""
+        is_behind = self._newest_received_ns is not None and self._newest_received_ns < now_ns - BEHIND_NS
+        self._newest_received_ns = None
         said: list[SaidBar] = []
-        left = 1
+        left = not is_behind
         while left:
-            left = kernel.close_due(self._state, self.symbols, now_ns, self._room, self._tally)
+            left = kernel.close_due(*self._memory[:2], self.symbols, now_ns, self._room, self._tally)
             said += self._drain(self._room)
         return said
 
     def dump(self) -> bytes:
         """Everything remembered, as bytes."""
-        entries = living(self._state.taken, self._state.facts, self._lateness_ns)
-        return snapshot.pack(self._names, self._replays, self._state, entries)
+        ids, count = self._memory.ids, self.symbols
+        return snapshot.pack(
+            Snapshot(
+                self._intervals,
+                tuple(self._memory.lanes.depths.tolist()),
+                self._names,
+                self._replays,
+                State._make(array[:count] for array in self._memory.state),
+                self._gauged,
+                self._memory.gauges,
+                living(ids.taken, self._memory.state.facts, self._lateness_ns),
+                living(ids.log[: self._tally[layout.LOGGED]], self._memory.state.facts, self._lateness_ns),
+            )
+        )
 
     def load(self, dumped: bytes) -> None:
-        """Remember what `dump` gave, and nothing else. ValueError when it is not such a thing."""
-        names, replays, series, entries = snapshot.unpack(dumped)
-        self._names, self._replays = names, replays
-        self._number = {name: at for at, name in enumerate(names)}
+        """Remember what `dump` gave, and nothing else. ValueError when it is not such a thing.
+
+        Of an interval that is not in it, the bars that are under way are not said: their beginnings are not known.
+        """
+        self._recall(snapshot.unpack(dumped))
+
+    def _recall(self, known: Snapshot) -> None:
+        count = len(known.names)
+        room = max(SERIES_MIN, 2 * count)
+        self._names, self._replays = known.names, known.replays
+        self._number = {name: at for at, name in enumerate(known.names)}
         self._known.clear()
-        self._state = State(*series, placed(entries, places_for(len(entries))))
-        self._salts = np.zeros(len(self._state.facts), np.uint64)
-        self._salts[: len(names)] = [salt_of(*name) for name in names]
-        self._tally[layout.HELD] = len(entries)
+        salts = np.zeros(room, np.uint64)
+        salts[:count] = [salt_of(*name) for name in known.names]
+        log = np.empty((max(LOG_MIN, 2 * len(known.log)), 3), np.int64)
+        log[: len(known.log)] = known.log
+        ids = Ids(placed(known.taken, places_for(len(known.taken))), log, salts)
+        self._tally[layout.HELD], self._tally[layout.LOGGED] = len(known.taken), len(known.log)
+        lanes = self._lanes
+        state = snapshot.fitted(known, self._intervals, lanes, room)
+        self._gauged = []
+        self._memory = Memory(state, lanes, self._calendars.hours(known.names, room), ids, empty_gauges([]))
+        for s in range(count):
+            self._gauge(s, known)
+        for k, interval in enumerate(self._intervals):
+            if interval not in known.intervals:
+                for s in np.flatnonzero(state.facts[:count, layout.WATERMARK] >= 0).tolist():
+                    kernel.mute(state, lanes, self._memory.hours, s, k)
 
     # Series.
 
@@ -147,60 +234,108 @@ class BarFold:
             number = self._number[name] = len(self._names)
             self._names.append(name)
             self._replays.append(())
-            if number == len(self._state.facts):
-                self._state = layout.doubled(self._state)
-                self._salts = np.concatenate((self._salts, np.zeros_like(self._salts)))
-            self._salts[number] = salt_of(*name)
+            if number == len(self._memory.state.facts):
+                self._double()
+            self._memory.ids.salts[number] = salt_of(*name)
+            self._memory = self._memory._replace(hours=self._calendars.with_series(number, name[1]))
+            self._gauge(number)
         return number
+
+    def _double(self) -> None:
+        state = layout.doubled(self._memory.state, self._lanes)
+        salts = self._memory.ids.salts
+        ids = self._memory.ids._replace(salts=np.concatenate((salts, np.zeros_like(salts))))
+        self._memory = self._memory._replace(state=state, ids=ids)
+        self._calendars.make_room(len(state.facts))
+
+    def _gauge(self, s: int, known: Snapshot | None = None) -> None:
+        """Give a series the gauges of its measures, as far on as they are in the snapshot."""
+        words = list(dict.fromkeys(self._measures(self._names[s][1])))
+        more = empty_gauges(words)
+        for at, word in enumerate(words):
+            if known is not None and (s, word) in known.gauged:
+                row = known.gauged.index((s, word))
+                more.amounts[at], more.counts[at] = known.gauges.amounts[row], known.gauges.counts[row]
+        facts = self._memory.state.facts[s]
+        facts[layout.GAUGE], facts[layout.GAUGES] = len(self._gauged), len(words)
+        self._gauged += [(s, word) for word in words]
+        if words:
+            gauges = Gauges._make(np.concatenate(pair) for pair in zip(self._memory.gauges, more, strict=True))
+            self._memory = self._memory._replace(gauges=gauges)
 
     def _begin_anew(self, columns: TickColumns, series: NDArray[np.int64]) -> list[SaidBar]:
         """Where this replay is new to a series and goes back in its time: say what is open and forget the series."""
+        if self._begun is not None and self._begun[0] == columns.replay and self._begun[1] is series:
+            return []  # as nearly always: the same symbols as in the frame before
         new = [code for code, s in enumerate(series.tolist()) if columns.replay not in self._replays[s]]
+        self._begun = None if new else (columns.replay, series)
         said: list[SaidBar] = []
         for code in new:
             s = int(series[code])
             at = np.flatnonzero(columns.codes == code)
             if len(at) == 0:
                 continue
-            if columns.event_ns[at[0]] < self._state.facts[s, layout.WATERMARK]:
+            if columns.event_ns[at[0]] < self._memory.state.facts[s, layout.WATERMARK]:
                 said += self._say_open(series[code : code + 1])
                 self._forget(s)
             self._replays[s] = (*self._replays[s], columns.replay)[-REPLAYS_KEPT:]
         return said
 
     def _forget(self, s: int) -> None:
-        prices, numbers, facts = layout.empty_series(1)
-        epoch = (self._state.facts[s, layout.EPOCH] + 1) & 0xFFFFFFFF
-        self._state.prices[s], self._state.numbers[s], self._state.facts[s] = prices[0], numbers[0], facts[0]
-        self._state.facts[s, layout.EPOCH] = epoch
+        """What a series has taken; its ids count no more, since it is in another epoch from now on."""
+        facts = self._memory.state.facts
+        kept = {fact: int(facts[s, fact]) for fact in (layout.EPOCH, layout.GAUGE, layout.GAUGES)}
+        for array, empty in zip(self._memory.state, layout.empty_series(1, self._lanes), strict=True):
+            array[s] = empty[0]
+        for fact, value in kept.items():
+            facts[s, fact] = value
+        facts[s, layout.EPOCH] = (kept[layout.EPOCH] + 1) & 0x7FFFFFFF
+        own = slice(kept[layout.GAUGE], kept[layout.GAUGE] + kept[layout.GAUGES])
+        for array, empty in zip(
+            self._memory.gauges, empty_gauges([word for _, word in self._gauged[own]]), strict=True
+        ):
+            array[own] = empty
 
     # The kernel.
 
-    def _fold(self, ticks: Ticks, *, live: bool) -> list[SaidBar]:
-        count = len(ticks.codes)
-        if count and not 0 <= ticks.codes.min() <= ticks.codes.max() < len(ticks.series):
-            raise ValueError("codes must index symbols")
-        self._make_places(count)
-        hash_all(ticks, self._state.facts, self._salts, self._state.taken, self._keys)
+    def _fold(self, ticks: Ticks, reach: Reach) -> list[SaidBar]:
+        if reach.has_ids:
+            self._make_log(reach.end - reach.begin)
+            set_keys(ticks, reach.begin, reach.end, self._memory.state.facts, self._memory.ids)
         said: list[SaidBar] = []
-        begin = 0
-        while begin < count:
-            begin = kernel.fold(self._state, ticks, self._room, self._tally, begin, self._lateness_ns, live)
+        begin = reach.begin
+        while begin < reach.end:
+            begin = kernel.fold(self._memory, ticks, self._room, self._tally, reach, begin)
             said += self._drain(self._room)
+            if self._tally[layout.CROWDED]:
+                self._make_places(reach.end - begin)
         return said
 
+    def _make_log(self, count: int) -> None:
+        """Room in the log for so many more ids; what lives on is never more than half of it, for long."""
+        ids, logged = self._memory.ids, int(self._tally[layout.LOGGED])
+        if logged + count <= len(ids.log):
+            return
+        kept = living(ids.log[:logged], self._memory.state.facts, self._lateness_ns)
+        size = len(ids.log)
+        while 2 * (len(kept) + count) > size:
+            size *= 2
+        log = ids.log if size == len(ids.log) else np.empty((size, 3), np.int64)
+        log[: len(kept)] = kept
+        self._memory = self._memory._replace(ids=ids._replace(log=log))
+        self._tally[layout.LOGGED] = len(kept)
+
     def _make_places(self, count: int) -> None:
-        """Keep the table of trade ids at most half full."""
-        taken = self._state.taken
-        if 2 * (self._tally[layout.HELD] + count) > len(taken):
-            entries = living(taken, self._state.facts, self._lateness_ns)
-            places = max(places_for(len(entries) + count), len(taken) // 2)
-            self._state = self._state._replace(taken=placed(entries, places))
-            self._tally[layout.HELD] = len(entries)
+        """Keep the table of trade ids at most half full, also when the log is carried over into it."""
+        ids, facts = self._memory.ids, self._memory.state.facts
+        kept = living(ids.taken, facts, self._lateness_ns)
+        places = max(places_for(len(kept) + int(self._tally[layout.LOGGED]) + count), len(ids.taken) // 2)
+        self._memory = self._memory._replace(ids=ids._replace(taken=placed(kept, places)))
+        self._tally[layout.HELD], self._tally[layout.CROWDED] = len(kept), 0
 
     def _say_open(self, series: NDArray[np.int64]) -> list[SaidBar]:
-        said = layout.room(len(series) * LANES)
-        kernel.say_open(self._state, series, said, self._tally)
+        said = layout.room(len(series) * len(self._intervals))
+        kernel.say_open(*self._memory[:2], series, said, self._tally)
         return self._drain(said)
 
     def _drain(self, said: Said) -> list[SaidBar]:
@@ -217,26 +352,29 @@ class BarFold:
     def _read(
         self, which: Sequence[Sequence[int]], numbers: Sequence[Sequence[int]], prices: Sequence[Sequence[float]]
     ) -> Iterable[SaidBar]:
-        for (s, lane), (start_ns, _, _, count, revision, empty, _, _), price in zip(
+        for (s, lane), (start_ns, end_ns, _, _, count, revision, empty, *_), price in zip(
             which, numbers, prices, strict=True
         ):
-            opened, high, low, close, volume, turnover = price
-            (venue, symbol), interval = self._names[s], INTERVALS[lane]
-            bar = Bar(
+            opened, high, low, close, volume, turnover, taker, _ = price
+            venue, symbol = self._names[s]
+            gauge = lane - len(self._intervals)
+            bar = Bar.model_construct(  # all of it is known to be right, and checking it takes five times as long
                 venue=venue,
                 symbol=symbol,
-                interval=interval,
+                interval=self._intervals[lane] if gauge < 0 else self._gauged[gauge][1],
                 start_ns=start_ns,
-                end_ns=start_ns + interval.length_ns,
+                end_ns=end_ns,
                 open=opened,
                 high=high,
                 low=low,
                 close=close,
                 volume=volume,
                 vwap=min(max(turnover / volume, low), high),
+                taker_buy_volume=min(taker, volume),
                 count=count,
                 revision=revision,
-                empty_before=empty,
+                empty_before=empty if gauge < 0 else 0,
+                number=empty if gauge >= 0 else 0,
             )
             yield SaidBar(bar, self._replays[s][-1] if self._replays[s] else "")
 
@@ -251,11 +389,12 @@ def _fixed(column: NDArray[Any], kind: type[N]) -> NDArray[N]:
 @functools.cache
 def warm() -> None:
     """Have everything compiled, or its machine code loaded, before the first tick waits for it. Once a process."""
-    fold = BarFold(0)
+    fold = BarFold(0, (Interval.m1,))
     one = np.ones(1, np.int64)
     price = np.ones(1)
     ids = Texts.of(["x"])
     codes, side = np.zeros(1, np.int32), np.zeros(1, np.int8)
     fold.take(TickColumns("warm", ("WARM",), codes, one, one, price, price, side, ids, one, ended=True))
     fold.close_due(0)
-    fold.load(fold.dump())
+    other = BarFold(0, (Interval.s1,))
+    other.load(fold.dump())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,25 +39,36 @@ def only(columns: TickColumns, wanted: Callable[[str], bool]) -> TickColumns | N
     )
 
 
+Amended = Mapping[str, Any]
+"""What is still to be done for a symbol, in words that can be kept; it says which symbol."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A fold, and how far into the stream it reaches; some symbols' series may be `ahead` of that."""
+    """A fold, and how far into the stream it reaches; some symbols' series may be `ahead` of that.
+
+    `amended` are the bars still to be made again.
+    """
 
     sequence: int
     fold: bytes
     ahead: Mapping[str, int] = field(default_factory=dict[str, int])
+    amended: Sequence[Amended] = ()
 
     def encode(self) -> bytes:
         """As it is kept: how far on one line, then the fold."""
-        ahead = f" {json.dumps(dict(self.ahead))}" if self.ahead else ""
-        return f"{self.sequence}{ahead}\n".encode() + self.fold
+        heading = {"sequence": self.sequence, "ahead": dict(self.ahead), "amended": list(self.amended)}
+        return json.dumps(heading).encode() + b"\n" + self.fold
 
     @classmethod
     def decode(cls, kept: bytes) -> Checkpoint:
-        """What `encode` gave."""
+        """What `encode` gave; ValueError when it is something else."""
         line, _, fold = kept.partition(b"\n")
-        sequence, _, ahead = line.partition(b" ")
-        return cls(int(sequence), fold, json.loads(ahead or b"{}"))
+        heading = json.loads(line)
+        try:
+            return cls(fold=fold, **heading)
+        except TypeError as error:
+            raise ValueError("a checkpoint of another form") from error
 
 
 def shared_out(before: Sequence[Checkpoint | None], count: int, owner: Callable[[str], int]) -> dict[int, Checkpoint]:
@@ -72,5 +84,6 @@ def shared_out(before: Sequence[Checkpoint | None], count: int, owner: Callable[
     for index in range(1, count + 1):
         fold = gathered([one.fold for one in known], lambda symbol, index=index: owner(symbol) == index)
         ahead = {name: at for name, at in reached.items() if owner(name) == index and at > sequence}
-        parts[index] = Checkpoint(sequence, fold, ahead)
+        amended = [todo for one in known for todo in one.amended if owner(todo["symbol"]) == index]
+        parts[index] = Checkpoint(sequence, fold, ahead, amended)
     return parts

@@ -15,7 +15,7 @@ from services.normalizer.settings import Settings
 from shared.contract import keys
 from shared.contract.errors import Unavailable
 from shared.contract.market import Bar, Frame, Interval, Tick
-from shared.contract.subjects import BAR, FRAME, TICK, Subject
+from shared.contract.subjects import BAR, FRAME, TICK_WORDS, Subject
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import SaidBar
 from shared.kit import Heard, Service
@@ -59,13 +59,12 @@ def frame(ticks: Sequence[Tick], *, replay: str = "", ended: bool = False, symbo
 
 
 def heard(*messages: Tick | Frame, first: int = 1) -> list[Heard[Any]]:
-    def subject(message: Tick | Frame) -> Subject[Any]:
-        return TICK if isinstance(message, Tick) else FRAME
+    def as_heard(message: Tick | Frame, sequence: int) -> Heard[Any]:
+        subject: Subject[Any] = TICK_WORDS if isinstance(message, Tick) else FRAME
+        address = subject.address(message)
+        return Heard(subject, subject.decode(message.encode(), address), sequence, address)
 
-    return [
-        Heard(subject(message), message, first + at, subject(message).address(message))
-        for at, message in enumerate(messages)
-    ]
+    return [as_heard(message, first + at) for at, message in enumerate(messages)]
 
 
 class Desk:
@@ -111,6 +110,8 @@ async def test_ticks_and_frames_of_one_delivery_are_folded_in_their_order(desk: 
         "duplicates": 0,
         "bars": 1,
         "revisions": 0,
+        "amendments_refused": 0,
+        "amending": 0,
         "symbols": 1,
         "sequence": 4,
     }

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.normalizer.service import wire
 from services.normalizer.settings import Settings
 from shared.contract.market import Bar, Frame, Tick
-from shared.contract.subjects import BAR, FRAME, TICK
+from shared.contract.subjects import BAR, FRAME, TICK_WORDS, Subject
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import BarFold
 from shared.domain.bars.parts import Checkpoint, only, shared_out
@@ -81,8 +81,9 @@ def stream_of(seed: int) -> list[Heard[Any]]:
             message = Frame(venue="sim", payload=encode_frame(columns(some)))
         else:
             ticks = some[1:] + ticks
-        subject = TICK if isinstance(message, Tick) else FRAME
-        heard.append(Heard(subject, message, len(heard) + 1, subject.address(message)))
+        subject: Subject[Any] = TICK_WORDS if isinstance(message, Tick) else FRAME
+        address = subject.address(message)
+        heard.append(Heard(subject, subject.decode(message.encode(), address), len(heard) + 1, address))
     last = columns([tick(1800, symbol, f"last-{symbol}") for symbol in SYMBOLS], ended=True)
     frame = Frame(venue="sim", payload=encode_frame(last))
     return [*heard, Heard(FRAME, frame, len(heard) + 1, FRAME.address(frame))]
