@@ -1,63 +1,72 @@
 """The sink, joined to the world.
 
-What is heard is written and then acknowledged. While the tape is away nothing is acknowledged, so everything waits in
-its stream and comes again; what comes again replaces itself by the tape's keys.
+The tape and the lake hear the same, each at its own pace; while one is away, its share waits in the streams. What comes
+to the tape again replaces itself by its key. The lake takes larger pieces, each of which says how far it goes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from services.sink_ticks import core
-from services.sink_ticks.core import Sheet
+from services.sink_ticks.core.rows import Make, in_the_lake, on_the_tape, put
+from services.sink_ticks.core.sheets import Sheet, Sheets
 from services.sink_ticks.settings import Settings
-from shared.contract.base import Symbol, Venue
-from shared.contract.subjects import BAR, BARS, FRAME, ORDER_RECORD, ORDERS, QUOTE, TICK, TICKS
-from shared.contract.tables import TICKS as TICKS_TABLE
-from shared.contract.tables import Table
-from shared.kit import Heard, Kit, Service, batch, get, post
+from services.sink_ticks.store import Hold, Holds, Keeper, Looks, Tally
+from shared.contract.subjects import AMENDMENT, BAR, BARS, FRAME, ORDER_RECORD, ORDERS, QUOTE, TICK, TICKS
+from shared.contract.tables import LAKE_BARS, LAKE_QUOTES, LAKE_TICKS, TABLES
+from shared.kit import Heard, Kit, Service, Unheard, batch, each, follow, get, post
 from shared.kit.frames import decode_frame
+
+MARKET = (TICK, FRAME, AMENDMENT, QUOTE)
+ON_THE_TAPE = {table.name: table for table in TABLES}
 
 
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the sink; it says nothing."""
-    sink = Sink(kit, settings)
-    subjects = ((TICK, FRAME, QUOTE), (BAR,), (ORDER_RECORD,))
+    tape, lake, looks = TapeSink(kit, settings), LakeSink(kit, settings), Looks(kit.tape, kit.lake)
+    keeper = Keeper(kit.lake, (LAKE_TICKS, LAKE_QUOTES, LAKE_BARS), settings.lake_old_h, kit.meter, kit.log)
+    count, wait_s = settings.messages_at_once, settings.wait_s
     return Service(
-        hears=tuple(
-            batch(some, sink.take, count_max=settings.messages_at_once, wait_s=settings.wait_s) for some in subjects
+        hears=(
+            *(batch(some, tape.take, count_max=count, wait_s=wait_s) for some in (MARKET, (BAR,), (ORDER_RECORD,))),
+            follow(MARKET, lake.take_market, after=lambda: lake.market.place, count_max=count, into="lake"),
+            follow((BAR,), lake.take_bars, after=lambda: lake.bars.place, count_max=count, into="lake"),
         ),
         serves=(
-            post("/flush", sink.flush),
-            get("/ticks/{symbol}", sink.ticks),
-            get("/count/{table}", sink.count),
+            post("/flush", tape.flush),
+            get("/ticks/{symbol}", looks.ticks),
+            get("/count/{table}", looks.count),
+            post("/lake/flush", lake.flush),
+            get("/lake/count/{table}", looks.count_in_lake),
         ),
-        stats=sink.stats,
+        every=(
+            each(1.0, lake.holds.recall),
+            each(settings.lake_commit_s, lake.commit),
+            each(settings.lake_keep_s, keeper.keep),
+        ),
+        recovers=lake.holds.begin,
+        closes=lake.commit,
+        stats=lambda: {**tape.stats(), **lake.stats()},
     )
 
 
-class Sink:
+class TapeSink:
     def __init__(self, kit: Kit, settings: Settings) -> None:
-        self._tape = kit.tape
-        self._bus = kit.bus
-        self._meter = kit.meter
+        self._tape, self._bus = kit.tape, kit.bus
         self._rows_at_once = settings.rows_at_once
-        self._written: Counter[str] = Counter()
-        self._refused: Counter[str] = Counter()
+        self._tally = Tally("tape", kit.meter)
         self._writing = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def take(self, heard: list[Heard[Any]]) -> None:
+    async def take(self, heard: list[Heard[Any]]) -> Unheard:
         """Write a delivery. Nothing of it is counted or set aside before all of it is on the tape."""
         self._writing += 1
         self._idle.clear()
         try:
-            await self._take(heard)
+            return await self._take(heard)
         finally:
             self._writing -= 1
             if not self._writing:
@@ -66,84 +75,76 @@ class Sink:
     async def flush(self) -> dict[str, Any]:
         """Return once what is in hand is written, with what is still unread of each stream."""
         await self._idle.wait()
-        unread = {stream.name: await self._bus.lag(stream) for stream in (TICKS, BARS, ORDERS)}
-        return {"flushed": True, "unread": unread, **self.stats()}
-
-    async def ticks(
-        self,
-        symbol: Symbol,
-        venue: Venue | None = None,
-        start: str | None = None,
-        end: str | None = None,
-        limit: Annotated[int, Field(ge=1, le=10_000)] = 1000,
-    ) -> dict[str, Any]:
-        where = core.condition(TICKS_TABLE, symbol=symbol, venue=venue)
-        start_ns, end_ns = core.time_of(start, "start"), core.time_of(end, "end")
-        rows = await self._tape.read(TICKS_TABLE, where=where, start_ns=start_ns, end_ns=end_ns, limit=limit)
-        return {"symbol": symbol, "count": len(rows), "ticks": [core.shown(row) for row in rows]}
-
-    async def count(self, table: str, symbol: Symbol | None = None, venue: Venue | None = None) -> dict[str, Any]:
-        """How many rows a table holds, of one symbol or venue where it has these columns."""
-        asked = core.table_named(table)
-        where = core.condition(asked, symbol=symbol, venue=venue)
-        return {"table": table, "count": await self._tape.count(asked, where=where)}
+        lags = {stream.name: await self._bus.lag(stream) for stream in (TICKS, BARS, ORDERS)}
+        return {"flushed": True, "unread": lags, **self.stats()}
 
     def stats(self) -> dict[str, Any]:
-        return {"written": dict(self._written), "refused": dict(self._refused)}
+        return {"written": dict(self._tally.written), "refused": dict(self._tally.refused)}
 
-    async def _take(self, heard: list[Heard[Any]]) -> None:
-        written: Counter[str] = Counter()
-        refused: Counter[str] = Counter()
-        unreadable: list[tuple[Heard[Any], ValueError]] = []
-        waiting: dict[str, Sheet] = {}
+    async def _take(self, heard: list[Heard[Any]]) -> Unheard:
+        unheard: Unheard = []
+        written, sheets = Counter[str](), Sheets()
         for one in heard:
-            try:
-                sheets = _noted(one, waiting, refused)
-            except ValueError as error:
-                unreadable.append((one, error))
-                continue
-            for sheet in sheets:
-                if sheet.count >= self._rows_at_once:
-                    written += await self._write(waiting.pop(sheet.table.name))
-        for sheet in waiting.values():
-            written += await self._write(sheet)
-        for one, error in unreadable:
-            await self._bus.park(one, error)
-        self._count(written, refused)
+            unheard += _noted(one, sheets, on_the_tape)
+            for name in [name for name, sheet in sheets.items() if len(sheet) >= self._rows_at_once]:
+                written += await self._write(name, sheets.pop(name))
+        for name, sheet in sheets.items():
+            written += await self._write(name, sheet)
+        self._tally.add(written, unheard)
+        return unheard
 
-    async def _write(self, sheet: Sheet) -> Counter[str]:
-        if sheet.count:
-            await self._tape.append(sheet.table, sheet.columns)
-        return Counter({sheet.table.name: sheet.count})
-
-    def _count(self, written: Counter[str], refused: Counter[str]) -> None:
-        self._written += written
-        self._refused += refused
-        for table, count in written.items():
-            self._meter.count("rows_written", count, table=table)
-        for reason, count in refused.items():
-            self._meter.count("rows_refused", count, reason=reason)
+    async def _write(self, name: str, sheet: Sheet) -> Counter[str]:
+        if len(sheet):
+            await self._tape.append(ON_THE_TAPE[name], sheet.columns())
+        return Counter({name: len(sheet)})
 
 
-def _noted(one: Heard[Any], waiting: dict[str, Sheet], refused: Counter[str]) -> list[Sheet]:
-    """Put a message on the sheets of its tables; returns these. ValueError: it cannot be read, and nothing was put."""
-    if one.subject == FRAME:
-        ticks = decode_frame(one.message.payload, one.message.venue)
-        if len(ticks) and (reason := core.refusal(int(ticks.event_ns.max()))):
-            refused[reason] += len(ticks)
+class LakeSink:
+    def __init__(self, kit: Kit, settings: Settings) -> None:
+        self.market = Hold(kit.lake, TICKS.name, (LAKE_TICKS, LAKE_QUOTES), Sheets)
+        self.bars = Hold(kit.lake, BARS.name, (LAKE_BARS,), Sheets)
+        self.holds = Holds(self.market, self.bars)
+        self._rows_max = settings.lake_rows
+        self._tally = Tally("lake", kit.meter)
+
+    async def take_market(self, heard: list[Heard[Any]]) -> Unheard:
+        return await self._take(heard, self.market)
+
+    async def take_bars(self, heard: list[Heard[Any]]) -> Unheard:
+        return await self._take(heard, self.bars)
+
+    async def commit(self) -> None:
+        """Have the lake take all that waits."""
+        self._tally.add(await self.holds.commit(), [])
+
+    async def flush(self) -> dict[str, Any]:
+        """Return once all that was heard is in the lake."""
+        await self.commit()
+        return {"flushed": True, **self.stats()}
+
+    def stats(self) -> dict[str, Any]:
+        written, refused = dict(self._tally.written), dict(self._tally.refused)
+        return {"lake_written": written, "lake_refused": refused, **self.holds.stats()}
+
+    async def _take(self, heard: list[Heard[Any]], hold: Hold[Sheets]) -> Unheard:
+        """Hold a delivery, once there is room for it; without any it waits, and nothing more of its stream is read."""
+        if len(hold) >= self._rows_max:
+            self._tally.add(await hold.commit(), [])
+        await hold.goes_on(heard[0].sequence)
+        unheard = [left for one in heard for left in _noted(one, hold.open, in_the_lake)]
+        hold.upto = heard[-1].sequence
+        self._tally.add({}, unheard)
+        return unheard
+
+
+def _noted(one: Heard[Any], sheets: Sheets, make: Make) -> Unheard:
+    """Put a message on the sheets of its tables; or which it is, and why it cannot be kept."""
+    try:
+        if one.subject == FRAME:
+            ticks = decode_frame(one.message.payload, one.message.venue)
+            sheets.of(LAKE_TICKS).add_ticks(ticks, one.sequence)  # on the tape it has the same name and columns
             return []
-        sheet = _sheet(TICKS_TABLE, waiting)
-        sheet.add_frame(ticks, one.sequence)
-        return [sheet]
-    sheets: list[Sheet] = []
-    for table, row in core.rows_of(one.message, one.sequence):
-        if reason := core.refusal(row[0]):
-            refused[reason] += 1
-            continue
-        sheets.append(_sheet(table, waiting))
-        sheets[-1].add(row)
-    return sheets
-
-
-def _sheet(table: Table, waiting: dict[str, Sheet]) -> Sheet:
-    return waiting.setdefault(table.name, Sheet(table))
+        trouble = put(sheets, one.message, one.sequence, make)
+    except ValueError as error:
+        trouble = error
+    return [(one, trouble)] if trouble else []

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import asyncpg
-from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
+import pyarrow as pa
+from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from shared.contract.errors import Unavailable
 from shared.contract.tables import TABLES, Table
-from shared.kit.columns import Columns, Row, conditions, plain
+from shared.kit.columns import Columns, Row, as_arrow, conditions
 
 KINDS = {"symbol": "SYMBOL", "text": "VARCHAR", "float": "DOUBLE", "int": "LONG"}
 TIMEOUT_S = 5.0
@@ -100,7 +101,7 @@ class QuestTape:
                 return await pool.fetch(sql, *values)
 
     async def _open(self) -> asyncpg.Pool:
-        """Connect once, and make the tables that are missing."""
+        """Connect once, and make the tables that are missing, and in those there are, the columns."""
         async with self._opening:
             if self._pool is None:
                 with _unavailable("QuestDB cannot be reached"):
@@ -114,7 +115,7 @@ class QuestTape:
                         reset=_keep,
                     )
                     for table in TABLES:
-                        await pool.execute(_definition(table), timeout=TIMEOUT_S)
+                        await _make(pool, table)
                     self._pool = pool
             return self._pool
 
@@ -132,7 +133,7 @@ class QuestTape:
                     f"http::addr={self._http};auto_flush=off;request_timeout={int(TIMEOUT_S * 1000)};retry_timeout=0;"
                 )
                 self._sender.establish()
-            _add_rows(self._sender, table, columns)
+            self._sender.dataframe(_framed(table, columns), table_name=table.name, at="timestamp")
             self._sender.flush()
         except QuestDBError as error:
             # What the sender holds is unknown now; the rows come again as a whole.
@@ -150,18 +151,33 @@ class QuestTape:
             sender.close(flush=False)
 
 
-def _add_rows(sender: Sender, table: Table, columns: Columns) -> None:
-    symbols = [name for name, kind in table.columns.items() if kind == "symbol"]
-    others = [name for name, kind in table.columns.items() if kind != "symbol"]
-    symbol_rows = zip(*(plain(columns[name]) for name in symbols), strict=True)
-    other_rows = zip(*(plain(columns[name]) for name in others), strict=True)
-    for at_ns, words, values in zip(plain(columns["timestamp"]), symbol_rows, other_rows, strict=True):
-        sender.row(
-            table.name,
-            symbols=dict(zip(symbols, words, strict=True)),
-            columns=dict(zip(others, values, strict=True)),
-            at=TimestampNanos(at_ns),
-        )
+def _framed(table: Table, columns: Columns) -> Any:
+    """The rows as the client takes columns. pandas is imported here, since only this tape has any use for it."""
+    import pandas as pd
+
+    times = as_arrow(columns["timestamp"], "int").to_numpy(zero_copy_only=False)
+    frame: dict[str, Any] = {"timestamp": times.view("datetime64[ns]")}
+    for name, kind in table.columns.items():
+        if kind == "symbol":
+            frame[name] = _words(columns[name])
+        elif kind == "text":
+            frame[name] = pd.Series(pd.arrays.ArrowExtensionArray(as_arrow(columns[name], kind)))
+        else:
+            column = as_arrow(columns[name], kind)
+            holes = kind == "int" and column.null_count  # which numpy would fill with a float
+            frame[name] = pd.array(column.to_pylist(), "Int64") if holes else column.to_numpy(zero_copy_only=False)
+    return pd.DataFrame(frame)
+
+
+def _words(column: Any) -> Any:
+    """A column of few words, each of which is written out once."""
+    import pandas as pd
+
+    if not pa.types.is_dictionary(getattr(column, "type", pa.null())):
+        column = as_arrow(column, "symbol").dictionary_encode()
+    whole = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    codes = whole.unify_dictionaries().combine_chunks()
+    return pd.Categorical.from_codes(codes.indices.fill_null(-1).to_numpy(), codes.dictionary.to_pylist())
 
 
 @contextlib.contextmanager
@@ -174,6 +190,14 @@ def _unavailable(what: str):
 
 async def _keep(_connection: Any) -> None:
     """Nothing to reset: QuestDB knows neither locks nor listeners."""
+
+
+async def _make(pool: asyncpg.Pool, table: Table) -> None:
+    await pool.execute(_definition(table), timeout=TIMEOUT_S)
+    found = await pool.fetch(f"SELECT \"column\" FROM table_columns('{table.name}')", timeout=TIMEOUT_S)
+    for name in table.columns.keys() - {one["column"] for one in found}:
+        kind = KINDS[table.columns[name]]
+        await pool.execute(f'ALTER TABLE {table.name} ADD COLUMN "{name}" {kind}', timeout=TIMEOUT_S)
 
 
 def _definition(table: Table) -> str:

@@ -5,39 +5,36 @@ A write is one transaction, on disk when it returns (WAL, synchronous=FULL).
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from shared.contract.errors import Unavailable
 from shared.contract.tables import TABLES, Table
 from shared.kit.columns import Columns, Row, conditions, plain
-
-T = TypeVar("T")
+from shared.kit.sqlite_file import SqliteFile
 
 KINDS = {"symbol": "TEXT", "text": "TEXT", "float": "REAL", "int": "INTEGER"}
-BUSY_S = 5.0
+WAL_PAGES = 16_384
+"""64 MB: the pages of the newest rows are written into the file once, and not with each commit."""
+CACHE_KIB = 65_536
 
 
 class SqliteTape:
     """Tables keyed by timestamp and key, without rowids: a day's rows lie together and a repeat replaces itself."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = _Thread(path, "tape-writer")
-        self._reader = _Thread(path, "tape-reader")
+        self._writer, self._reader = (
+            SqliteFile(path, _prepare, cache_kib=CACHE_KIB, wal_pages=WAL_PAGES) for _ in range(2)
+        )
 
     async def append(self, table: Table, columns: Columns) -> None:
         names = ("timestamp", *table.columns)
         marks = ", ".join("?" * len(names))
         sql = f"INSERT OR REPLACE INTO {table.name} ({_listed(names)}) VALUES ({marks})"
-        rows = zip(*(plain(columns[name]) for name in names), strict=True)
 
         def write(connection: sqlite3.Connection) -> None:
-            with connection:
-                connection.executemany(sql, rows)
+            rows = zip(*(plain(columns[name]) for name in names), strict=True)
+            connection.executemany(sql, rows)
 
         await self._writer.run(write)
 
@@ -73,45 +70,13 @@ class SqliteTape:
         await self._reader.close()
 
 
-class _Thread:
-    """One connection and the thread it lives on. A connection that failed is opened anew for the next piece of work."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._connection: sqlite3.Connection | None = None
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
-
-    async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._drop)
-        self._pool.shutdown()
-
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._connection is None:
-                self._connection = _open(self._path)
-            return work(self._connection)
-        except (sqlite3.OperationalError, OSError) as error:
-            self._drop()
-            raise Unavailable(f"the tape {self._path} cannot be used: {error}") from error
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables that are missing, and in those there are, the columns."""
     for table in TABLES:
         connection.execute(_definition(table))
-    connection.commit()
-    return connection
+        there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table.name})")}
+        for name in table.columns.keys() - there:
+            connection.execute(f'ALTER TABLE {table.name} ADD COLUMN "{name}" {KINDS[table.columns[name]]}')
 
 
 def _definition(table: Table) -> str:

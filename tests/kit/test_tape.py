@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,29 @@ def ticks(symbol: str, count: int, *, first: int = 0, price: float = 100.0) -> d
         "receive_ns": T0 + numbers + 5,
         "sequence": numbers,
     }
+
+
+async def test_a_table_made_before_a_column_was_thought_of_gets_it(tape: Tape, closing: Closer) -> None:
+    bars, new = BARS[Interval.d1], "taker_buy_volume"
+    await tape.ping()
+    if isinstance(tape, SqliteTape):
+        await tape._writer.run(lambda file: file.execute(f"ALTER TABLE {bars.name} DROP COLUMN {new}"))
+        again: Tape = SqliteTape(tape._writer._path)
+    else:
+        assert isinstance(tape, QuestTape)
+        await tape._ask(f"ALTER TABLE {bars.name} DROP COLUMN {new}", [])
+        again = QuestTape(tape._http, tape._pg)
+    closing(again.close)
+
+    columns: dict[str, Any] = {
+        "timestamp": [T0],
+        **{name: [{"symbol": "S", "text": "t", "float": 1.5, "int": 1}[kind]] for name, kind in bars.columns.items()},
+    }
+    await again.append(bars, columns | {"symbol": ["GROWN"]})
+    await has(again, 1, "GROWN", bars)
+
+    [row] = await again.read(bars, where={"symbol": "GROWN"})
+    assert row[new] == 1.5
 
 
 async def test_what_was_appended_is_read_back_exactly(tape: Tape, symbol: str) -> None:
@@ -190,20 +214,19 @@ async def test_without_a_place_to_write_the_tape_is_unavailable_and_comes_back(t
 async def test_a_tape_in_another_process_hands_is_unavailable_until_released(
     tmp_path: Path, closing: Closer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.kit.sqlite_tape.BUSY_S", 0.05)
-    one, other = SqliteTape(tmp_path / "tape.db"), SqliteTape(tmp_path / "tape.db")
-    closing(one.close)
-    closing(other.close)
-    await one.ping()
-    await other.ping()
-    await other._writer.run(lambda connection: connection.execute("BEGIN IMMEDIATE"))
-    with pytest.raises(Unavailable):
-        await one.append(TICKS, ticks("A", 1))
+    monkeypatch.setattr("shared.kit.sqlite_file.BUSY_S", 0.05)
+    tape = SqliteTape(tmp_path / "tape.db")
+    closing(tape.close)
+    await tape.ping()
+    with sqlite3.connect(tmp_path / "tape.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await tape.append(TICKS, ticks("A", 1))
+        other.execute("ROLLBACK")
+    other.close()
 
-    await other._writer.run(lambda connection: connection.rollback())
-
-    await one.append(TICKS, ticks("A", 1))
-    assert await other.count(TICKS) == 1
+    await tape.append(TICKS, ticks("A", 1))
+    assert await tape.count(TICKS) == 1
 
 
 @pytest.mark.questdb

@@ -1,0 +1,1 @@
+"""Reading the lake from the command line: exporting a symbol, and asking in SQL."""
