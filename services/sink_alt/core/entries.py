@@ -1,0 +1,91 @@
+"""An entry of a feed as a document."""
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_tz
+from typing import Any
+
+from services.sink_alt.core.intake import received
+from services.sink_alt.core.mentions import Mentions
+from services.sink_alt.core.plain import plain
+from services.sink_alt.settings import Source
+from shared.contract.documents import BODY_MAX, TITLE_MAX, URL_MAX, Document, instant
+from shared.contract.errors import Refused
+
+TITLE_OF_BODY = 120
+WEB = re.compile(r"https?://\S+", re.IGNORECASE)
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+MILLISECONDS, MICROSECONDS, NANOSECONDS = 10**11, 10**14, 10**17
+"""A number from here on counts these; a smaller one counts seconds. As seconds, the first is the year 5138."""
+
+
+def documents(
+    entries: Sequence[Mapping[str, Any]], source: Source, now_ns: int, *, mentions: Mentions
+) -> tuple[list[Document], list[str]]:
+    """The entries that are documents, oldest first, each once; and of the others why they are none."""
+    found: dict[str, Document] = {}
+    broken: list[str] = []
+    for entry in entries:
+        try:
+            one = document(entry, source, mentions, now_ns)
+        except (ValueError, TypeError, Refused) as error:
+            broken.append(str(error)[:300])
+        else:
+            found.setdefault(one.id, one)
+    return sorted(found.values(), key=lambda one: one.event_ns), broken
+
+
+def document(entry: Mapping[str, Any], source: Source, mentions: Mentions, now_ns: int) -> Document:
+    """One entry. What is too long is cut, and what a feed says of no use is left out; without a time it is of now."""
+    body = plain(_text(entry.get("body")))[:BODY_MAX]
+    title = plain(_text(entry.get("title")))[:TITLE_MAX] or body.replace("\n", " ")[:TITLE_OF_BODY]
+    url = _text(entry.get("url"))
+    language = _text(entry.get("language")) or source.language
+    symbols = {*source.symbols, *_texts(entry.get("symbols")), *mentions.of(f"{title}\n{body}")}
+    words = {
+        "event_ns": moment(entry.get("timestamp"), now_ns),
+        "category": source.category,
+        "source": source.name,
+        "title": title,
+        "body": body,
+        "url": url if WEB.fullmatch(url) and len(url) <= URL_MAX else "",
+        "symbols": sorted(symbols)[:100],
+        "sentiment": entry.get("sentiment"),
+        "language": language if LANGUAGE.fullmatch(language) else None,
+        "tags": [tag[:64] for tag in (*source.tags, *_texts(entry.get("tags")))][:100],
+    }
+    return received(Document.model_validate(words), now_ns)
+
+
+def moment(given: Any, now_ns: int) -> int:
+    """A time as feeds write it: RFC 3339, RFC 822, or a count of seconds or of smaller units since 1970."""
+    if given in (None, ""):
+        return now_ns
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        if not math.isfinite(given):
+            raise ValueError(f"timestamp: {given} is no time")
+        unit = next((unit for least, unit in _UNITS if given >= least), 10**9)
+        return round(given * unit)
+    try:
+        return instant(given)
+    except ValueError:
+        if parsed := parsedate_tz(str(given)):
+            return (calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0)) * 10**9
+        raise
+
+
+_UNITS = ((NANOSECONDS, 1), (MICROSECONDS, 10**3), (MILLISECONDS, 10**6))
+
+
+def _text(given: Any) -> str:
+    return given.strip() if isinstance(given, str) else ""
+
+
+def _texts(given: Any) -> list[str]:
+    """Texts, or one text with commas in it."""
+    some: list[Any] = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
+    return [text for one in some if (text := _text(one))]

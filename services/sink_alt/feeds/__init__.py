@@ -1,0 +1,1 @@
+"""Where documents come from: RSS, Atom and JSON over HTTP, fetched every so often."""
