@@ -1,8 +1,9 @@
 """Take out of an environment what no service uses: `python3 slim.py /opt/venv`. Run once while the image is made.
 
-Goes: what only the embedded suite runs, what only builds or tests other packages, parts of libraries that nothing here
-asks for, and in each compiled library the symbols and notes that follow what is ever loaded. The compiler behind the
-bars, a third of all there is, is packed until a service that has bars unpacks it (`unpack.py`).
+Goes: what only the embedded suite and the command line run, what only builds or tests other packages, parts of
+libraries that nothing here asks for, and in each compiled library the symbols and notes that follow what is ever
+loaded. What is very large and used by one or two services, the compiler behind the bars and the lake, is packed until
+such a service unpacks it (`unpack.py`).
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ UNUSED = (
     "pkg_resources",
     "setuptools",
     "setuptools-*.dist-info",
-    "ccxt/pro",
+    "duckdb*",
+    "_duckdb*",
+    "adbc_driver_duckdb",
     "ccxt/prediction",
+    "ccxt/[a-z]*.py",
     "pyarrow/*flight*",
     "pyarrow/*gandiva*",
     "pyarrow/*_s3*",
     "pyarrow/*orc*",
     "pyarrow/*cpp_tests*",
 )
-VENUES = {"__init__.py", "binance.py"}
-"""Of ccxt's hundred, in each of its folders."""
-
-COMPILER = "llvmlite/binding/libllvmlite.so"
-UNPACKED = Path("/tmp/compiled/libllvmlite.so")
+PACKED = ("llvmlite/binding/libllvmlite.so", "deltalake/_internal.abi3.so")
+UNPACKED = Path("/tmp/unpacked")
 LOAD = 1
 
 
@@ -53,12 +54,9 @@ def main(environment: Path) -> None:
             path.unlink()
         elif path.is_file() and ".so" in path.suffixes:
             shorten(path)
-    for folder in ("", "abstract", "async_support"):
-        for path in (site / "ccxt" / folder).glob("*.py"):
-            if path.name not in VENUES:
-                path.unlink()
     join_twins(site)
-    pack(site / COMPILER)
+    for library in PACKED:
+        pack(site / library)
 
 
 def shorten(library: Path) -> None:
@@ -85,7 +83,7 @@ def pack(library: Path) -> None:
     """Leave a link to where it will be, beside it as it is packed."""
     Path(f"{library}.xz").write_bytes(lzma.compress(library.read_bytes(), preset=1))
     library.unlink()
-    library.symlink_to(UNPACKED)
+    library.symlink_to(UNPACKED / library.name)
 
 
 def join_twins(site: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from shared.kit.fakes import FakeKit, fake_kit
+from tests.opensearch_server import OpenSearchServer
 from tests.questdb_server import QuestServer
+from tests.seaweedfs_server import Seaweed
 from tests.servers import Server, nats_server, valkey_server
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -73,6 +75,28 @@ def questdb_jar() -> str:
 def questdb(questdb_jar: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuestServer]:
     """A real QuestDB for the whole run."""
     server = QuestServer(questdb_jar, tmp_path_factory.mktemp("questdb")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[OpenSearchServer]:
+    """A real OpenSearch for the whole run. Without its zip the tests are skipped, but in CI they fail."""
+    archive = os.environ.get("TRADE2026_OPENSEARCH_ZIP")
+    if not archive:
+        reason = "TRADE2026_OPENSEARCH_ZIP must name OpenSearch's zip"
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+    server = OpenSearchServer(archive)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real SeaweedFS for the whole run."""
+    server = Seaweed(tmp_path_factory.mktemp("seaweedfs")).start()
     yield server
     server.kill()
 

@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-HOME = Path(__file__).resolve().parents[2]
+from shared.kit.settings import HOME
+
 QUICK_S = 2.0
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli.backups.verbs import backups
+from shared.cli.lakes.verbs import lakes
 from shared.cli.switches import switches
 from shared.cli.trade import trade
 from shared.cli.verb import Json, verb
@@ -116,6 +117,15 @@ def secrets(
 
 
 @verb(app)
+def reindex() -> None:
+    """Fill the search index from the documents in the lake; the suite may run meanwhile."""
+    from shared.cli.reindex import reindex as fill
+    from shared.cli.trouble import suite
+
+    sys.stdout.write(f"{fill(suite())} documents are in the index\n")
+
+
+@verb(app)
 def chaos(
     profile: Annotated[str, typer.Option(help="How many loops: pr (minutes), nightly, release (hours).")] = "pr",
     seed: Annotated[int | None, typer.Option(help="Everything follows from it; drawn when left out.")] = None,
@@ -146,3 +156,4 @@ def version(as_json: Json = False) -> None:
 app.add_typer(trade)
 app.add_typer(switches)
 app.add_typer(backups)
+app.add_typer(lakes)

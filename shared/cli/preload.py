@@ -45,6 +45,7 @@ def preload(suite: Suite) -> dict[str, Service]:
         _prepared.update(lives)
         # The bars' machine code too: loaded here it costs the normalizer 30 MB of its own, loaded there 90.
         importlib.import_module("shared.domain.bars").warm()
+        importlib.import_module("shared.kit.columns").warm()
         gc.collect()
         gc.freeze()  # the collector never touches these objects again, so their pages stay shared
     return {name: life.tables for name, life in lives.items()}

@@ -238,7 +238,7 @@ def bars(
 def replay(
     file: Path,
     kind: Annotated[
-        str | None, typer.Option("--format", help="csv, parquet, binance-raw, lean-trades, lean-quotes")
+        str | None, typer.Option("--format", help="csv, parquet, raw, binance-raw, lean-trades, lean-quotes")
     ] = None,
     speed: Annotated[
         str | None, typer.Option(help="1 is as it was, 10 is ten times faster, max is as fast as can be")

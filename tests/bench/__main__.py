@@ -1,7 +1,7 @@
 """`python -m tests.bench [part …]`: start a suite of its own, measure it, print one table, write bench.json.
 
-Parts: start, risk, orders, ticks; all of them when none is named. `--long` runs the steady load for five minutes and
-the saturated one for one, as the targets ask; without it they run for a tenth of that.
+Parts: start, risk, orders, feeds, sinks, ticks, peers; all of them when none is named. `--long` runs the steady load
+for five minutes and the saturated one for one, as the targets ask; without it they run for a tenth of that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import orders, risk, ticks
+from tests.bench import feeds, orders, peers, risk, sinks, ticks
 from tests.journeys.rig import Suite
 from tests.servers import wait_until
 
@@ -33,7 +33,35 @@ TARGETS: dict[str, Callable[[float], bool]] = {
     "risk checks at 1,000/s, p99 ms": lambda value: value <= 1,
     "risk checks, 256 under way, per s": lambda value: value >= 20_000,
     "oms back after kill -9, s": lambda value: value <= 3,
+    "fold, 1 symbols, M ticks/s of one core": lambda value: value >= 100,
+    "fold, 200 symbols, M ticks/s of one core": lambda value: value >= 100,
+    "fold, 2,000 symbols, M ticks/s of one core": lambda value: value >= 100,
+    "replay to bars on NATS, 1 symbols, ticks/s": lambda value: value >= 1_500_000,
+    "replay to bars on NATS, 20 symbols, ticks/s": lambda value: value >= 1_500_000,
+    "replay to bars on NATS, 200 symbols, ticks/s": lambda value: value >= 1_500_000,
+    "replay to bars on NATS, 2,000 symbols, ticks/s": lambda value: value >= 1_500_000,
+    "memory of the normalizer after 2,000 symbols, MB PSS": lambda value: value <= 200,
+    "single JSON ticks to bars, ticks/s": lambda value: value >= 60_000,
+    "tick to bar at 50,000 ticks/s, 200 symbols, p50 ms": lambda value: value <= 3,
+    "tick to bar at 50,000 ticks/s, 200 symbols, p99 ms": lambda value: value <= 15,
+    "fold / polars at 200 symbols": lambda value: value >= 20,
+    "fold / polars at 1 symbols": lambda value: value >= 20,
+    "fold / TimeBarAggregator": lambda value: value >= 20,
+    "fold / TickBarAggregator": lambda value: value >= 20,
+    "Binance spot to frames and book, as fast as it goes, messages/s": lambda value: value >= 150_000,
+    "Binance USD-M to frames and book, as fast as it goes, messages/s": lambda value: value >= 150_000,
+    "rows/s into SQLite": lambda value: value >= 200_000,
+    "rows/s into Delta": lambda value: value >= 500_000,
+    "rows/s into QuestDB": lambda value: value >= 400_000,
 }
+
+ALONE: dict[str, Callable[[], dict[str, float]]] = {
+    "feeds": feeds.measure,
+    "sinks": sinks.measure,
+    "ticks": ticks.measure,
+    "peers": peers.measure,
+}
+"""Parts that want no suite."""
 
 
 def memory(suite: Suite) -> dict[str, float]:
@@ -50,7 +78,7 @@ def idle(suite: Suite, took_s: float) -> dict[str, float]:
     return {**figures, "idle memory of the largest service, MB PSS": max(services)}
 
 
-def measure(suite: Suite, folder: Path, parts: list[str], long: bool) -> dict[str, float]:
+def measure(suite: Suite, parts: list[str], long: bool) -> dict[str, float]:
     started = time.perf_counter()
     suite.up()
     suite.await_ready()
@@ -67,7 +95,6 @@ def measure(suite: Suite, folder: Path, parts: list[str], long: bool) -> dict[st
             lambda: orders.with_resting(suite, 10),
             lambda: orders.restarted(suite),
         ],
-        "ticks": [lambda: ticks.measure(suite, folder)],
     }
     figures: dict[str, float] = {}
     for part in parts or by_part:
@@ -90,12 +117,17 @@ def show(figures: dict[str, float]) -> None:
 
 def main(arguments: list[str]) -> int:
     parts = [word for word in arguments if word != "--long"]
-    with tempfile.TemporaryDirectory(prefix="trade2026-bench-") as folder:
-        suite = Suite(Path(folder) / "var", {})
-        try:
-            figures = measure(suite, Path(folder), parts, "--long" in arguments)
-        finally:
-            suite.down()
+    figures: dict[str, float] = {}
+    for part, measured in ALONE.items():
+        if part in parts or not parts:
+            figures |= measured()
+    if together := [part for part in parts if part not in ALONE] or not parts:
+        with tempfile.TemporaryDirectory(prefix="trade2026-bench-") as folder:
+            suite = Suite(Path(folder) / "var", {})
+            try:
+                figures |= measure(suite, together if parts else [], "--long" in arguments)
+            finally:
+                suite.down()
     show(figures)
     return 0
 

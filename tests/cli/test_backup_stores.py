@@ -138,7 +138,13 @@ def test_a_dump_that_is_cut_off_or_lacks_a_key_is_not_trusted(server: Server, tm
 
 # JetStream.
 
-SOURCES = {"ORDERS": "orders.a.new", "OPS": "alerts.oms", "TICKS": "ticks.sim.SPY", "BARS": "ohlcv.1m.SPY"}
+SOURCES = {
+    "ORDERS": "orders.a.new",
+    "OPS": "alerts.oms",
+    "TICKS": "ticks.sim.SPY",
+    "BARS": "ohlcv.1m.SPY",
+    "ALT": "alt.norm.x",
+}
 
 
 @pytest.fixture
@@ -185,7 +191,7 @@ async def test_streams_are_saved_as_they_were_at_the_moment_however_much_was_sai
     try:
         again = line.jetstream()
         counts = {name: (await again.stream_info(name)).state.messages for name in SOURCES}
-        assert counts == {"ORDERS": 10, "OPS": 10, "TICKS": 11, "BARS": 11}
+        assert counts == {"ORDERS": 10, "OPS": 10, "TICKS": 11, "BARS": 11, "ALT": 11}
         assert await hear(again, 6) == [4, 5, 6, 7, 8, 9]
         # What is said again is known; what was taken out is not, so that others may be said under its id.
         twice = await again.publish(SOURCES["ORDERS"], b"9", headers={"Nats-Msg-Id": "ORDERS-9"})

@@ -16,7 +16,8 @@ from tests.journeys.rig import free_offset
 VERBS = (
     *("up", "down", "ps", "logs", "doctor", "chaos", "version", "status"),
     *("submit", "replace", "orders", "cancel", "cancel-all", "why", "positions", "bars", "replay"),
-    *("kill", "lift", "release", "backup", "restore"),
+    *("reindex", "kill", "lift", "release", "backup", "restore"),
+    *("export", "query"),
 )
 
 

@@ -70,12 +70,11 @@ def test_who_is_not_known_says_so_and_goes_on_trying(tmp_path: Path, wrong_at: s
     secrets = tmp_path / "secrets"
     write_rules(secrets, {entry.name: wired(entry) for entry in ROSTER})
     right = (secrets / password_file("oms")).read_text().strip()
-    bus, store = nats_server(tmp_path), valkey_server(tmp_path)
     users = {"nats": secrets / NATS_USERS, "valkey": secrets / VALKEY_USERS}
     there = users[wrong_at].read_text()
     # The server takes whom it knows for somebody else.
     users[wrong_at].write_text(there.replace("user: oms", "user: other").replace("user oms", "user other"))
-    bus.command += ["--config", str(users["nats"])]
+    bus, store = nats_server(tmp_path, users["nats"]), valkey_server(tmp_path)
     store.command += ["--aclfile", str(users["valkey"])]
     for server in (bus, store):
         server.start()

@@ -151,7 +151,8 @@ def http(edge: Edge) -> Iterator[httpx.Client]:
 
 @pytest.mark.suite
 def test_an_order_goes_through_in_secret(http: httpx.Client) -> None:
-    assert http.get("/system/status").json()["status"] == "ready"
+    told = http.get("/system/status").json()
+    assert told["status"] == "ready", str(told)
     order = http.post("/api/oms/orders", json={"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01"})
     assert order.status_code == 200, order.text
 

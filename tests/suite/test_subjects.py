@@ -9,13 +9,13 @@ import pytest
 
 from shared.contract import subjects
 from shared.contract.roster import ROSTER, Entry
-from shared.contract.subjects import FEED, HEARD_OUTSIDE, PARKED, STREAMS, TICK, Question, Subject
+from shared.contract.subjects import AMENDMENT, FEED, HEARD_OUTSIDE, PARKED, STREAMS, TICK, Question, Subject
 from shared.kit import Service
 from shared.kit.fakes import fake_kit
 from shared.kit.service import Answer, Batch, Follow, On, Watch
 from shared.kit.settings import load
 
-SAID_OUTSIDE = (TICK,)
+SAID_OUTSIDE = (TICK, AMENDMENT)
 """Anyone may publish a tick."""
 
 SAID_BY_THE_KIT = (PARKED,)
