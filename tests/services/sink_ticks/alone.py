@@ -40,7 +40,7 @@ class Alone:
             "TRADE2026_LOG_LEVEL": "info",
             **environment,
         }
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{8111 + self._offset}", trust_env=False, timeout=60)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{8111 + self._offset}", trust_env=False, timeout=200)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

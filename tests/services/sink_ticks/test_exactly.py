@@ -94,8 +94,8 @@ async def test_what_it_counts_is_what_became_of_each_message(tmp_path: Path) -> 
 
 
 def _wait_for_all(sink: Alone, ticks: int) -> None:
-    wait_until(lambda: sink.counted("/count/ticks") == ticks, "every tick on the tape", 120)
-    wait_until(lambda: sink.in_lake("ticks") == ticks, "every tick in the lake", 120)
+    wait_until(lambda: sink.counted("/count/ticks") == ticks, "every tick on the tape", 300)
+    wait_until(lambda: sink.in_lake("ticks") == ticks, "every tick in the lake", 300)
 
 
 @pytest.mark.questdb
@@ -145,5 +145,5 @@ async def _ten_minutes_of_ticks(sink: Alone, other: object) -> None:
         return other() == TEN_MINUTES
 
     await publishing
-    await asyncio.to_thread(wait_until, has_all, "the other store to have every tick", 120)
+    await asyncio.to_thread(wait_until, has_all, "the other store to have every tick", 300)
     assert largest < 800, f"{largest:.0f} MB"

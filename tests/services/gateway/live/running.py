@@ -32,7 +32,7 @@ from shared.kit.meter import Meter
 
 def impatient(dialect: Any, **limits: Any) -> Any:
     """A dialect whose limits a test need not wait for."""
-    dialect.limits = replace(dialect.limits, **{"words_per_s": 1000.0, "silence_s": 0.3, **limits})
+    dialect.limits = replace(dialect.limits, **{"words_per_s": 1000.0, "silence_s": 10.0, **limits})
     return dialect
 
 
@@ -111,7 +111,7 @@ class LiveFeed:
         return [message for subject, message in self.bus.said if subject is wanted and isinstance(message, kind)]
 
 
-async def until(true: Callable[[], bool], seconds: float = 20) -> None:
+async def until(true: Callable[[], object], seconds: float = 20) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not true():

@@ -36,9 +36,11 @@ async def venue_of(closing: Closer, *, futures: bool = False, count: int = 600) 
     return venue
 
 
-async def followed(venue: MockVenue, closing: Closer, *, futures: bool = False, stall_s: float = 60) -> LiveFeed:
+async def followed(
+    venue: MockVenue, closing: Closer, *, futures: bool = False, stall_s: float = 60, silence_s: float = 10
+) -> LiveFeed:
     dialect = (BinanceFutures if futures else Binance)(venue.endpoints)
-    live = LiveFeed(impatient(dialect), stall_s=stall_s)
+    live = LiveFeed(impatient(dialect, silence_s=silence_s), stall_s=stall_s)
     closing(live.close)
     live.want(BTC, ETH)
     await until(lambda: len(venue.topics) == 6)
@@ -79,6 +81,7 @@ async def test_an_undisturbed_recording_gives_every_trade_and_the_venues_books(c
     assert_trades_once(live)
     assert FeedStatus.GAP not in live.told(BTC)
     assert live.status(BTC) is FeedStatus.LIVE
+    await until(lambda: live.quotes)
     assert live.quotes[-1].bid is not None
 
 
@@ -148,7 +151,7 @@ async def test_a_connection_that_is_gone_or_half_open_is_made_anew(
     closing: Closer, fault: Fault, futures: bool
 ) -> None:
     venue = await venue_of(closing, futures=futures)
-    live = await followed(venue, closing, futures=futures)
+    live = await followed(venue, closing, futures=futures, silence_s=0.6)
     await venue.play(120)
     await level_again(live, venue)
     if (begun := fault(venue)) is not None:
