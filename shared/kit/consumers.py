@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from typing import Any
 
 from shared.contract.subjects import Stream, Subject
 from shared.kit.nats_line import Line
-from shared.kit.nats_wire import Incoming
 from shared.kit.shard import Shard
 from shared.kit.streams import drop_consumer, durables, in_ns, last_sequence, make_consumer
 
@@ -122,20 +119,3 @@ def stream_of(subjects: tuple[Subject[Any], ...]) -> Stream:
     assert stream is not None, f"{subjects[0].pattern} has no stream to be heard from durably"
     assert all(subject.stream is stream for subject in subjects), "one row, one stream"
     return stream
-
-
-async def gather(waiting: asyncio.Queue[Incoming], count_max: int, wait_s: float) -> list[Incoming]:
-    """The next message and those behind it, until `count_max` or until `wait_s` has passed."""
-    messages = [await waiting.get()]
-    loop = asyncio.get_running_loop()
-    until = loop.time() + wait_s
-    while len(messages) < count_max:
-        if not waiting.empty():
-            messages.append(waiting.get_nowait())
-            continue
-        left = until - loop.time()
-        if left <= 0:
-            break
-        with contextlib.suppress(TimeoutError):
-            messages.append(await asyncio.wait_for(waiting.get(), left))
-    return messages

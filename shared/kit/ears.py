@@ -46,7 +46,7 @@ class Ears:
     async def set_aside(self, message: Incoming, error: Exception) -> None:
         """Park what cannot be read; where several copies hear it, one of them does."""
         if self.shard.owns(message.address):
-            await self.bus.park_raw(message.address, message.data, error, int(message.reply.split(".")[-4]))
+            await self.bus.park_raw(message.address, message.data, error, message.sequence)
 
     def read(self, subject: Subject[Any], message: Incoming) -> Message | ValueError:
         """The message's words, or why they are none."""

@@ -21,13 +21,31 @@ _MESSAGES = {b"MSG", b"HMSG"}
 class Incoming:
     """A message as it came in."""
 
-    __slots__ = ("address", "data", "head", "reply")
+    __slots__ = ("_numbers", "address", "data", "head", "reply")
 
     def __init__(self, address: str, reply: str, head: bytes, data: bytes) -> None:
         self.address = address
         self.reply = reply
         self.head = head
         self.data = data
+        self._numbers: tuple[int, int] | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Its number in its stream."""
+        return self._counted()[0]
+
+    @property
+    def delivered(self) -> int:
+        """Which of its consumer's deliveries it is."""
+        return self._counted()[1]
+
+    def _counted(self) -> tuple[int, int]:
+        # $JS.ACK.<stream>.<consumer>.<times delivered>.<number>.<delivery>.<time>.<left>, and longer on some servers
+        if self._numbers is None:
+            words = self.reply.rsplit(".", 4)
+            self._numbers = int(words[1]), int(words[2])
+        return self._numbers
 
     def header(self, name: str) -> str:
         """A header's value, empty when there is none."""
@@ -64,6 +82,7 @@ class Wire(asyncio.Protocol):
         self._leaving = False
         self._leaving_later = False
         self._pongs: deque[asyncio.Future[None]] = deque()
+        self._beats: list[asyncio.Future[None]] = []
         self._unread: list[bytes] = []
         self._unread_bytes = 0
         self._needed_bytes = 0
@@ -112,10 +131,12 @@ class Wire(asyncio.Protocol):
 
     def prove_alive(self) -> None:
         """Ask for a sign of life; too many missing ones are the end."""
-        if len(self._pongs) >= PONGS_DUE_MAX:
+        self._beats = [beat for beat in self._beats if not beat.done()]
+        if len(self._beats) >= PONGS_DUE_MAX:
             self.cut()
         elif not self.lost.done():
-            self._pongs.append(self._loop.create_future())
+            self._beats.append(beat := self._loop.create_future())
+            self._pongs.append(beat)
             self.send(b"PING\r\n")
 
     def cut(self) -> None:

@@ -70,10 +70,11 @@ class Pull:
         """The consumer may be gone or have lost something: open it anew."""
         self._stale.set()
 
-    def finished(self, message: Incoming) -> None:
-        """A message is done with; another may come."""
-        if self._unfinished.pop(message.reply, None) is not None:
-            self._bytes_left += len(message.data)
+    def finished(self, *messages: Incoming) -> None:
+        """These are done with; as many others may come."""
+        for message in messages:
+            if self._unfinished.pop(message.reply, None) is not None:
+                self._bytes_left += len(message.data)
         self._ask()
 
     async def close(self) -> None:
@@ -145,15 +146,15 @@ class Pull:
             self.reopen()
             return
         self._asked = max(0, self._asked - 1)
+        if message.reply not in self._unfinished:  # after a reopening it may come once more
+            self._bytes_left -= len(message.data)
         self._unfinished[message.reply] = self._heard_at
-        self._bytes_left -= len(message.data)
         self._arrived(message)
         self._ask()
 
     def _follows(self, message: Incoming) -> bool:
-        delivered = int(message.reply.split(".")[-3])
-        expected, self._delivered = self._delivered + 1, delivered
-        return delivered == expected
+        expected, self._delivered = self._delivered + 1, message.delivered
+        return message.delivered == expected
 
     def _status(self, message: Incoming) -> None:
         if message.status == "408" or (message.status == "409" and b"MaxBytes" in message.head):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from shared.contract.subjects import Stream
@@ -47,12 +49,16 @@ class Book:
             self.next = sequence + 1
             if len(self._holes) > HOLES_MAX:
                 self._lose(self._holes.pop(0))
-        elif self._holes:
-            self._holes = [part for hole in self._holes for part in _without(hole, sequence)]
+        elif (at := self._hole_with(sequence)) is not None:
+            lowest, beyond = self._holes[at]
+            parts = ((lowest, sequence), (sequence + 1, beyond))
+            self._holes[at : at + 1] = [part for part in parts if part[0] < part[1]]
 
     def missed(self, sequences: Iterable[int]) -> None:
         """These came and were handed back: they are as if they had not come."""
-        self._holes += [(one, one + 1) for one in sequences]
+        for one in sequences:
+            if self._hole_with(one) is None:
+                insort(self._holes, (one, one + 1))
 
     def gone(self, first: int) -> None:
         """The stream begins with this number now."""
@@ -64,19 +70,17 @@ class Book:
             self._lose((self.next, first))
             self.next = first
 
+    def _hole_with(self, sequence: int) -> int | None:
+        """Which of the holes, which lie in order, this number is in."""
+        at = bisect_right(self._holes, sequence, key=itemgetter(0)) - 1
+        return at if at >= 0 and sequence < self._holes[at][1] else None
+
     def _lose(self, hole: tuple[int, int]) -> None:
         count = hole[1] - hole[0]
         # Of what an earlier life was delivered, so many it had finished, though it is not known which.
         settled = min(count, self._settled)
         self._settled -= settled
         self.lost += count - settled
-
-
-def _without(hole: tuple[int, int], sequence: int) -> list[tuple[int, int]]:
-    lowest, beyond = hole
-    if not lowest <= sequence < beyond:
-        return [hole]
-    return [part for part in ((lowest, sequence), (sequence + 1, beyond)) if part[0] < part[1]]
 
 
 class Reach:
@@ -90,7 +94,7 @@ class Reach:
         self.stream = stream
         self.unread = 0
         self.share = 0.0
-        self.book = Book()
+        self._book = Book()
         self._after = row.after if isinstance(row, Follow) else None
         self._meter = meter
         self._hears_all = {_first(one) for one in stream.subjects} == {_first(one.pattern) for one in row.subjects}
@@ -99,21 +103,32 @@ class Reach:
 
     async def begin_durable(self, line: Line) -> None:
         """Where the server has this consumer, the first time that it is opened."""
-        if self.book.next is None:
-            self.book.begin(*_place(await consumers(line, self.stream), self.name))
+        if self._book.next is None:
+            self._book.begin(*_place(await consumers(line, self.stream), self.name))
 
     def begin_followed(self, last: int) -> None:
         """Where a follower goes on; the stream may have begun anew."""
         if not last:
-            self.book.forget()
-        elif self.book.next is None:
-            self.book.begin(last, last, 0)
+            self._book.forget()
+        elif self._book.next is None:
+            self._book.begin(last, last, 0)
+
+    def heard(self, sequence: int) -> None:
+        """This one came."""
+        if self._hears_all:
+            self._book.heard(sequence)
+
+    def missed(self, sequences: Iterable[int]) -> None:
+        """These came and were handed back."""
+        if self._hears_all:
+            self._book.missed(sequences)
 
     def trouble(self) -> str | None:
         """Why something of the stream may be lost soon, or None."""
         if self.share < SHARE_MAX:
             return None
-        return f"{self.name} has not read {self.share:.0%} of what {self.stream.name} can keep; then the oldest goes"
+        then = "the oldest goes" if self.stream.discard == "old" else "nobody can say anything more on it"
+        return f"{self.name} has not read {self.share:.0%} of what {self.stream.name} can keep; then {then}"
 
     async def look(self, line: Line, clock: Clock) -> None:
         """See what the server says, and tell of it."""
@@ -125,13 +140,15 @@ class Reach:
         if self._after is not None and self._hears_all:
             # What a follower holds in memory would have to come again.
             self.unread = max(0, min(state["messages"], state["last_seq"] - self._after()))
-        self.share = _share(state, self.stream, self.unread, clock.now_ns())
+        # What others hear fills the stream as well, so that it counts in how near the unread are to its end.
+        beyond = state["last_seq"] - mine["delivered"]["stream_seq"] if mine["num_pending"] else 0
+        self.share = _share(state, self.stream, max(self.unread, beyond), clock.now_ns())
         if self._hears_all:
-            self.book.gone(state["first_seq"])
+            self._book.gone(state["first_seq"])
         self._meter.gauge("unread", self.unread, hearer=self.name)
         self._meter.gauge("unread_share", round(self.share, 4), hearer=self.name)
-        self._meter.count("messages_lost", self.book.lost - self._told, hearer=self.name)
-        self._told = self.book.lost
+        self._meter.count("messages_lost", self._book.lost - self._told, hearer=self.name)
+        self._told = self._book.lost
 
 
 def _first(pattern: str) -> str:

@@ -34,11 +34,14 @@ from shared.contract.subjects import (
 from shared.kit import watch_queue
 from shared.kit.bus import NatsBus, Outgoing
 from shared.kit.clock import SystemClock
+from shared.kit.consumers import durable
 from shared.kit.fakes import FakeValkey
 from shared.kit.hearing import Hearing
 from shared.kit.journal import Journal
 from shared.kit.log import request_id
 from shared.kit.meter import Meter
+from shared.kit.nats_wire import Incoming
+from shared.kit.pull import Pull
 from shared.kit.service import Heard, answer, batch, follow, on, watch
 from shared.kit.shard import Shard
 from shared.kit.streams import last_sequence, make_stream
@@ -465,6 +468,53 @@ async def test_one_bad_message_in_a_batch_is_parked_and_the_rest_taken(rig: Rig)
     await rig.hearing.open(batch((POSITION,), take, wait_s=0.05))
 
     await eventually(lambda: sorted(taken) == [0, 1, 2, 4] and rig.meter.totals.get("parked") == 1)
+
+
+async def test_what_is_set_aside_is_counted_once_though_its_batch_came_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parked: list[str] = []
+    park_raw = rig.bus.park_raw
+
+    async def away_once(address: str, payload: bytes, error: Exception, sequence: int = 0) -> None:
+        parked.append(address)
+        if len(parked) == 2:
+            raise Unavailable("not now")
+        await park_raw(address, payload, error, sequence)
+
+    async def take(heard: list[Heard[Any]]) -> None:
+        """There is nothing to take."""
+
+    monkeypatch.setattr(rig.bus, "park_raw", away_once)
+    for _ in range(2):
+        await rig.bus.store("positions.a", b"{", None)
+    await rig.hearing.open(batch((POSITION,), take, wait_s=0.5))
+
+    await eventually(lambda: len(parked) > 2)
+    await eventually_none_is_left(rig, ORDERS)
+    assert rig.meter.totals["messages_set_aside"] == 2
+
+
+async def test_a_message_that_comes_again_after_a_reopening_takes_its_room_once(rig: Rig) -> None:
+    arrived: list[Incoming] = []
+    made = await durable(rig.bus.line, Shard("tester"), (POSITION,), 4)
+
+    async def create() -> str:
+        return made
+
+    pull = Pull(rig.bus.line, ORDERS.name, create, arrived.append, window=4, bytes_max=10_000)
+    for version in range(2):
+        await rig.bus.say(POSITION, position(version))
+    await eventually(lambda: len(arrived) == 2)
+    free = pull._bytes_left
+
+    for message in list(arrived):
+        pull._receive(message)
+
+    assert pull._bytes_left == free
+    pull.finished(*arrived)
+    assert pull._bytes_left == 10_000
+    await pull.close()
 
 
 def quote(n: int) -> Quote:

@@ -328,6 +328,20 @@ async def test_a_server_that_falls_silent_is_left_for_another(
     await line.flush()
 
 
+async def test_who_waits_for_an_answer_is_not_taken_for_a_sign_of_death(
+    own_nats: Server, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = await connected(f"nats://127.0.0.1:{own_nats.port}")
+    wire = line._wire
+    asked = [asyncio.create_task(line.flush()) for _ in range(5)]
+    await asyncio.sleep(0)  # they are under way
+
+    wire.prove_alive()
+
+    await asyncio.gather(*asked)
+    assert line._wire is wire
+
+
 async def test_a_server_that_is_gone_is_left_for_another_of_its_cluster(
     deaf: tuple[Deaf, str], own_nats: Server, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

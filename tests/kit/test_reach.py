@@ -21,6 +21,8 @@ from tests.servers import Server, nats_server
 
 SMALL = Stream("SMALL", ("small.>",), 200_000, 3600, "old")
 SAID = Subject("small.{venue}", Frame, SMALL)
+SHARED = Stream("SHARED", ("some.>", "others.>"), 400_000, 3600, "old")
+SOME = Subject("some.{venue}", Frame, SHARED)
 
 
 def book(*heard: int, begin: tuple[int, int, int] = (0, 0, 0)) -> Book:
@@ -55,6 +57,14 @@ def test_what_an_earlier_life_had_finished_is_not_lost() -> None:
     one = book(5, 9, 12, begin=(3, 11, 5))
     one.gone(13)
     assert one.lost == 3
+
+
+def test_what_was_handed_back_is_lost_if_it_never_comes_again() -> None:
+    one = book(1, 2, 3, 4, 5, 6)
+    one.missed([2, 5, 2, 4])
+    one.heard(5)
+    one.gone(7)
+    assert one.lost == 2
 
 
 def test_holes_without_end_are_bounded() -> None:
@@ -169,3 +179,34 @@ async def test_what_was_dropped_while_nobody_was_there_is_counted(
     await until(lambda: store.last == 420, "the rest")
     await until(lambda: lost(rig) == first - 21, "the losses")
     assert len(store.heard) == 420 - lost(rig)
+
+
+async def test_who_hears_only_some_of_a_stream_loses_nothing_by_the_rest_of_it_and_is_warned_in_time(
+    own_nats: Server, closing: Closer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.kit.hearing.LOOKS_EVERY_S", 0.05)
+    monkeypatch.setattr("shared.kit.reach.HOLES_MAX", 10)
+    rig, store = Rig(own_nats.port), Store()
+    closing(rig.close)
+    await rig.bus.connect({SHARED: True})
+    await rig.hearing.open(follow((SOME,), store.take, after=lambda: store.last, count_max=8))
+    looking = asyncio.create_task(rig.hearing.look())
+
+    async def stop() -> None:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    closing(stop)
+    for _ in range(50):
+        await rig.bus.store("some.sim", b"x", None)
+        await rig.bus.store("others.sim", b"x", None)
+    await until(lambda: len(store.heard) == 50, "all of ours")
+    assert lost(rig) == 0
+
+    store.away = True
+    for _ in range(30):
+        await rig.bus.store("some.sim", b"x", None)
+    for _ in range(330):
+        await rig.bus.store("others.sim", b"x" * 1000, None)
+    await until(lambda: rig.hearing.trouble() is not None, "the warning")
+    assert lost(rig) == 0

@@ -6,11 +6,13 @@ A kill holds from the moment it is heard; that it is kept, and that risk hears o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from services.live_gateway.store.switches import FIRM, OWNER, SwitchStore
+from shared.contract.errors import Unavailable
 from shared.contract.risk import Kill
 from shared.contract.venue import Mode, ModeChange, ModeRequest, PanicRequest
 from shared.kit import Kit
@@ -61,6 +63,7 @@ class Switchboard:
         self._fallen: list[ModeChange] = []
         self._changes: deque[ModeChange] = deque(maxlen=CHANGES_SHOWN)
         self._in_turn = asyncio.Lock()
+        self._making_up: asyncio.Task[None] | None = None
         self._panics = 0
         self._begins = True
 
@@ -89,8 +92,8 @@ class Switchboard:
     def look(self) -> None:
         """Into the kill folder: what lies there holds at once, and is kept like what was told."""
         self._look()
-        if self._kills.doubtful(self._clock.monotonic_ns()):
-            self._start(self.make_up)
+        if self._making_up is None and self._kills.doubtful(self._clock.monotonic_ns()):
+            self._start(self._make_up_if_it_can_be)
 
     def _look(self) -> None:
         if self._kills.look(self._store.lying(), self._clock.monotonic_ns()):
@@ -102,10 +105,26 @@ class Switchboard:
     async def make_up(self) -> None:
         """Return once every kill is known that was told while this process stood still, if it did."""
         while self._kills.doubtful(self._clock.monotonic_ns()):
-            self._look()
-            standstills = self._kills.standstills
-            await self._bus.heard_up()
-            self._kills.made_up(standstills)
+            if self._making_up is None:
+                self._making_up = asyncio.create_task(self._hear_up())
+                self._making_up.add_done_callback(self._made_up)
+            await asyncio.shield(self._making_up)  # all that wait for it share one
+
+    async def _hear_up(self) -> None:
+        self._look()
+        standstills = self._kills.standstills
+        await self._bus.heard_up()
+        await self.look_up()  # if the connection was lost too, the bus may bring what risk holds only later
+        self._kills.made_up(standstills)
+
+    def _made_up(self, task: asyncio.Task[None]) -> None:
+        self._making_up = None
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
+
+    async def _make_up_if_it_can_be(self) -> None:
+        with contextlib.suppress(Unavailable):  # the next look tries again
+            await self.make_up()
 
     async def tell(self) -> None:
         """Risk and the oms of what was found in the folder, and everybody of modes that fell; what cannot be said now

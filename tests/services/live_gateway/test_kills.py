@@ -349,6 +349,31 @@ async def test_after_a_standstill_no_order_overtakes_a_kill_that_was_told_meanwh
     assert room.venue.count("submit") == 0
 
 
+async def test_after_a_standstill_all_wait_for_one_answer_and_what_risk_holds_is_looked_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_on, asked = asyncio.Event(), list[str]()
+
+    async def heard_up() -> None:
+        asked.append("bus")
+        await read_on.wait()
+
+    monkeypatch.setattr(room.kit.bus, "heard_up", heard_up)
+    room.kit.clock.advance(1)
+    await room.hear(subjects.QUOTE, quote(receive_ns=room.kit.clock.now_ns()))
+    orders = [asyncio.create_task(room.hear(subjects.ORDER_NEW, one)) for one in (wanted("a"), real())]
+    for _ in range(3):
+        room.gateway.board.look()
+        await asyncio.sleep(0)
+    keep(room, kill())  # committed, but the bus lost the connection over which it was told
+    read_on.set()
+    await asyncio.gather(*orders)
+    await room.settled()
+
+    assert asked == ["bus"]
+    assert await room.statuses() == ["REJECTED", "REJECTED"]
+
+
 async def test_after_a_standstill_an_order_waits_for_as_long_as_nobody_knows_what_was_told_meanwhile(
     room: Room,
 ) -> None:
