@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
 from random import Random
@@ -19,9 +20,22 @@ RESTING_MAX = 3
 
 
 class Client:
-    """`async with Client(...)`: requests flow; at the end every one of them has been answered."""
+    """`async with Client(...)`: requests flow; at the end every one of them has been answered.
 
-    def __init__(self, port: int, asking: Asking, seed: str, *, name: str = "", hands: int = 6, path: str = "") -> None:
+    With `most` orders acknowledged, no hand begins another.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        asking: Asking,
+        seed: str,
+        *,
+        name: str = "",
+        hands: int = 6,
+        path: str = "",
+        most: float = math.inf,
+    ) -> None:
         self.asked: list[Asked] = []
         self.sweeps: list[Sweep] = []
         self.acknowledged = 0
@@ -31,6 +45,7 @@ class Client:
         self._port = port
         self._name = name
         self._path = path
+        self._most = most
         self._clock: Callable[[], int] = time.time_ns
         self._stopping = False
         self._hands = [asyncio.create_task(self._trade(Random(f"{seed}/{hand}"), hand)) for hand in range(hands)]
@@ -57,7 +72,7 @@ class Client:
         resting: list[Asked] = []
         n = 0
         try:
-            while not self._stopping:
+            while not self._stopping and self.acknowledged < self._most:
                 n += 1
                 asked = self.next(rng, f"{self._name}h{hand}-{n}", n * 7 + hand)
                 await self.insist(line, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -55,9 +56,9 @@ class Scene:
 
     @asynccontextmanager
     async def load(
-        self, *, mix: Mix | None = None, hands: int | None = None, venue: str = "paper"
+        self, *, mix: Mix | None = None, hands: int | None = None, venue: str = "paper", most: float = math.inf
     ) -> AsyncGenerator[Client]:
-        """Orders flow inside; afterwards each of them has been answered."""
+        """Orders flow inside, `most` of them and some; afterwards each of them has been answered."""
         hands = hands or self.rng.randrange(3, 9)
         at_front = self.rng.random() < AT_FRONT
         await until(self.stage.quoted, "the market to be quoted")
@@ -68,6 +69,7 @@ class Scene:
             name=self.name,
             hands=hands,
             path="/api/oms" if at_front else "",
+            most=most,
         )
         self.asked, self.sweeps = client.asked, client.sweeps
         async with client:

@@ -8,7 +8,7 @@ from tests.chaos.scene import Scene
 from tests.chaos.waiting import until
 from tests.chaos.wire import Wire
 
-ORDERS = 600
+ORDERS = 250
 REPEATS_MAX = 5
 ROUNDS = 3
 

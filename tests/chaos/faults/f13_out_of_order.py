@@ -11,7 +11,7 @@ from tests.chaos.stages import Unattended
 from tests.chaos.waiting import until
 from tests.chaos.wire import Wire
 
-ORDERS = 1500
+ORDERS = 600
 MIX = Mix(brackets=0, pairs=0, replaced=0)
 """The scripted venue asks nobody, so what it does to siblings would be its own fault."""
 
