@@ -51,6 +51,8 @@ async def durable(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], 
         "ack_policy": "explicit",
         "ack_wait": in_ns(ACK_WAIT_S),
         "max_ack_pending": window * 2,
+        # Nobody reads through it for so long: all that it had not read is gone from the stream as well.
+        "inactive_threshold": in_ns(stream.age_max_s),
         **({"deliver_policy": "all"} if start is None else _from(start)),
     }
     await make_consumer(line, stream, config, [s.wildcard for s in subjects])

@@ -53,13 +53,13 @@ async def line(proxy: Proxy) -> AsyncIterator[Connect]:
             await writer.wait_closed()
 
 
-async def says(streams: Streams, words: bytes) -> bytes | None:
-    """What came back, None when nothing does for a while."""
+async def says(streams: Streams, words: bytes, seconds: float = 5) -> bytes | None:
+    """What came back, None when nothing does for so long."""
     streams[1].write(words)
-    return await hears(streams)
+    return await hears(streams, seconds)
 
 
-async def hears(streams: Streams, seconds: float = 0.2) -> bytes | None:
+async def hears(streams: Streams, seconds: float) -> bytes | None:
     try:
         return await asyncio.wait_for(streams[0].read(1000), seconds)
     except TimeoutError:
@@ -78,7 +78,7 @@ async def test_a_stalled_connection_keeps_what_was_said_for_later(
     one = await line()
     assert await says(one, b"a") == b"a"
     assert proxy.cut(Cut.STALL) == 1
-    assert await says(one, b"b") is None
+    assert await says(one, b"b", 0.2) is None
     assert heard == [b"a"]
     proxy.heal()
     assert await hears(one, 5) == b"b"
@@ -90,7 +90,7 @@ async def test_of_a_deaf_one_the_request_arrives_and_the_answer_does_not(
     one = await line()
     assert await says(one, b"a") == b"a"
     proxy.cut(Cut.DEAF)
-    assert await says(one, b"b") is None
+    assert await says(one, b"b", 0.2) is None
     assert heard == [b"a", b"b"]
     proxy.heal()
     assert await hears(one, 5) == b"b"
@@ -115,5 +115,5 @@ async def test_only_those_are_cut_that_are_meant(proxy: Proxy, line: Connect) ->
     assert await says(other, b"a") == b"a"
     meant = one[1].get_extra_info("sockname")[1]
     assert proxy.cut(Cut.STALL, lambda port: port == meant) == 1
-    assert await says(one, b"b") is None
+    assert await says(one, b"b", 0.2) is None
     assert await says(other, b"c") == b"c"

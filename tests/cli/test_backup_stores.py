@@ -75,8 +75,9 @@ async def dumped(port: int, folder: Path) -> Valkey:
 
 
 async def test_a_dump_is_what_was_there_in_the_pause_and_a_server_with_a_log_comes_up_with_it(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(valkey_dumps, "PAUSE_MS", 20_000)
     with closing(Redis(port=server.port)) as redis:
         redis.mset({f"key{n}": "x" * 100 for n in range(20_000)})
     writer = Writer(server.port)

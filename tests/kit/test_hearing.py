@@ -44,7 +44,7 @@ from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
 from shared.kit.service import Heard, answer, batch, follow, on, watch
 from shared.kit.shard import Shard
-from shared.kit.streams import last_sequence, make_stream
+from shared.kit.streams import durables, last_sequence, make_stream
 from tests.conftest import Closer
 from tests.servers import Server, nats_server
 
@@ -453,6 +453,18 @@ async def test_rows_that_fill_different_things_hear_all_of_it_each_at_its_own_pa
     is_away = False
     await eventually(lambda: sorted(taken["lake"]) == [0, 1, 2, 3, 4])
     assert len(taken["search"]) == 5
+
+
+async def test_a_consumer_through_which_nobody_reads_ends_with_all_that_it_had_not_read(rig: Rig) -> None:
+    """Else one of an earlier release would hold up, for ever, whoever waits for the slowest of them."""
+    brief = Stream("BRIEF", ("brief.>",), 1 << 20, 1, "old")
+    await make_stream(rig.bus.line, brief, ours=True)
+    await durable(rig.bus.line, Shard("tester"), (Subject("brief.{account}", Position, brief),), 4)
+    assert len(await durables(rig.bus.line, brief)) == 1
+
+    async with asyncio.timeout(20):
+        while await durables(rig.bus.line, brief):
+            await asyncio.sleep(0.05)
 
 
 async def test_one_bad_message_in_a_batch_is_parked_and_the_rest_taken(rig: Rig) -> None:

@@ -163,4 +163,4 @@ async def test_closing_while_the_venue_is_away_works_too(market: MockBinance) ->
     dealing = Dealing(market)
     await market.stop()
     await dealing.venue.connect(dealing.words.append)
-    await asyncio.wait_for(dealing.venue.close(), 1)
+    await asyncio.wait_for(dealing.venue.close(), 10)
