@@ -20,6 +20,8 @@ from shared.kit.nats_wire import Incoming
 
 EXPIRES_S = 5.0
 SILENCE_MAX_S = EXPIRES_S + 1.0
+ENDS = (b"Batch Completed", b"MaxBytes")
+"""How the server says that one asking is over, of those that bound their bytes; there is no fault in it."""
 WORKING_EVERY_S = 1.0
 """How often a message in hand is said to be; well under the consumer's ack_wait."""
 
@@ -157,7 +159,7 @@ class Pull:
         return message.delivered == expected
 
     def _status(self, message: Incoming) -> None:
-        if message.status == "408" or (message.status == "409" and b"MaxBytes" in message.head):
+        if message.status == "408" or (message.status == "409" and any(end in message.head for end in ENDS)):
             self._asked = max(0, self._asked - int(message.header("Nats-Pending-Messages") or self._asked))
             self._ask()
         elif message.status != "100":

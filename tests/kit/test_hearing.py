@@ -34,7 +34,7 @@ from shared.contract.subjects import (
 from shared.kit import watch_queue
 from shared.kit.bus import NatsBus, Outgoing
 from shared.kit.clock import SystemClock
-from shared.kit.consumers import durable
+from shared.kit.consumers import durable, followed
 from shared.kit.fakes import FakeValkey
 from shared.kit.hearing import Hearing
 from shared.kit.journal import Journal
@@ -558,6 +558,28 @@ async def test_a_stream_is_followed_in_order_across_a_killed_server(rig: Rig, ow
     await eventually(lambda: len(followed) >= 202)
     assert [sequence for sequence, _ in followed] == list(range(101, 303))
     assert [address for _, address in followed[-2:]] == ["frames.v", "ticks.v.S"]
+
+
+async def test_one_consumer_follows_all_of_a_long_stream(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    made: list[int] = []
+
+    async def take(some: list[Heard[Any]]) -> None:
+        heard.extend(one.sequence for one in some)
+
+    async def counted(*words: Any) -> str:
+        made.append(len(heard))
+        return await followed(*words)
+
+    monkeypatch.setattr("shared.kit.list_row.followed", counted)
+    for first in range(0, 1000, 250):
+        outgoing = [Outgoing("", "ticks.v.S", tick(n).encode()) for n in range(first, first + 250)]
+        assert await rig.bus.store_all(outgoing) == []
+    await rig.hearing.open(follow((TICK,), take, after=lambda: max(heard, default=0), count_max=16))
+
+    await eventually(lambda: len(heard) == 1000)
+    assert heard == list(range(1, 1001))
+    assert made == [0], "an asking that is over is no reason to begin anew"
 
 
 async def test_what_is_told_is_heard_live_in_order(rig: Rig) -> None:

@@ -19,7 +19,7 @@ from shared.kit.run import prepare
 from shared.kit.settings import Suite
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 LANES = {"F": "frontend", "L": "lowlatency", "B": "backend"}
 SUBNETS = {"frontend": "172.23.0.0/16", "lowlatency": "172.22.0.0/16", "backend": "172.21.0.0/16"}
 INFRASTRUCTURE = {
