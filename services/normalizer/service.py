@@ -16,7 +16,7 @@ from services.normalizer.store import KEEPS, BarStore, Checkpoints, StoredTicks
 from shared.contract.subjects import AMENDMENT, BAR, FRAME, TICK_WORDS
 from shared.domain.bars import BarFold, SaidBar, warm
 from shared.domain.bars.parts import Checkpoint
-from shared.kit import Heard, Kit, Service, each, follow, get
+from shared.kit import Heard, Kit, Service, Unheard, each, follow, get
 from shared.kit.frames import decode_frame
 
 NS = 1_000_000_000
@@ -52,7 +52,7 @@ class BarMaker:
         owns = kit.shard.owns if kit.shard.count > 1 else None
         self._intake = core.Intake(self._fold, self._repairs, decode_frame, owns)
         self._counted, self._unsaid = self._intake.totals, list[SaidBar]()
-        self._in_hand: list[Heard[Any]] | None = None
+        self._in_hand, self._unheard = list[Heard[Any]](), Unheard()
         self._one_at_a_time = asyncio.Lock()
         self._is_recalled, self._is_saved = False, True
         self._save_not_before_ns = self.sequence = 0
@@ -65,25 +65,24 @@ class BarMaker:
         await asyncio.to_thread(warm)
         try:
             if (saved := await self._checkpoints.newest()) is not None:
-                self._fold.load(saved.fold)
                 self._repairs.begin(saved.amended)
+                self._fold.load(saved.fold)
                 self.sequence = saved.sequence
                 self._intake.begin(saved.ahead)
         except ValueError as error:
+            self._repairs.begin(())
             self._kit.log.warning("checkpoint_unreadable", detail=str(error), begins="with the stream")
         self._is_recalled = True
 
-    async def take(self, heard: list[Heard[Any]]) -> None:
+    async def take(self, heard: list[Heard[Any]]) -> Unheard:
         """Fold a delivery and say its bars. The same list comes again when they could not all be said."""
         async with self._one_at_a_time:
             if heard is not self._in_hand:
-                said, unreadable = self._intake.take(heard)
+                said, self._unheard = self._intake.take(heard)
                 self._unsaid += said
                 self._in_hand, self.sequence, self._is_saved = heard, heard[-1].sequence, False
-                self._kit.meter.count("unreadable", len(unreadable))
-                for one, error in unreadable:
-                    await self._kit.bus.park(one, error)
             await self._settle()
+            return self._unheard
 
     async def close_due(self) -> None:
         """Say the live bars whose end has passed."""
@@ -95,17 +94,20 @@ class BarMaker:
 
     async def amend(self) -> None:
         """Make the bars again, of the stored ticks, in which a trade was amended."""
-        for repair in self._repairs.due(self._fold):
+        for repair in self._repairs.due(self._fold, now_ns := self._kit.clock.monotonic_ns()):
+            self._repairs.put_off(repair, now_ns)  # before anything fails, so that the others are not kept waiting
             remade = core.Remade(repair, self._fold)
-            async for ticks in self._stored.pages(repair.venue, repair.symbol, repair.start_ns, repair.end_ns):
+            async for ticks in self._stored.pages(repair.venue, repair.symbol, remade.since_ns, repair.end_ns):
                 remade.take(ticks)
-            if remade.is_whole:  # else the sink is not that far yet
-                async with self._one_at_a_time:
-                    if bar := remade.bar(await self._store.said(*repair.key)):
-                        self._unsaid.append(SaidBar(bar, ""))
-                    self._repairs.done(repair)
-                    self._is_saved = False
-                    await self._settle()
+            if remade.unseen and self._repairs.miss(repair):
+                continue  # the sink is not that far yet
+            async with self._one_at_a_time:
+                if bar := remade.bar(await self._store.said(*repair.key)):
+                    self._unsaid.append(SaidBar(bar, ""))
+                self._repairs.done(repair)
+                self._kit.meter.count("amendments_unseen", remade.unseen)
+                self._is_saved = False
+                await self._settle()
 
     async def save(self) -> None:
         """Save the fold, if there is anything new and all of its bars were said."""
@@ -137,9 +139,9 @@ class BarMaker:
         if self._is_saved or self._unsaid:
             return
         dumped, ahead = self._fold.dump(), self._intake.ahead(self.sequence)
-        await self._checkpoints.save(Checkpoint(self.sequence, dumped, ahead, self._repairs.kept()))
+        written = await self._checkpoints.save(Checkpoint(self.sequence, dumped, ahead, self._repairs.kept()))
         self._is_saved = True
-        pause_ns = round(len(dumped) / self._settings.checkpoint_bytes_per_s * NS)
+        pause_ns = round(written / self._settings.checkpoint_bytes_per_s * NS)
         self._save_not_before_ns = self._kit.clock.monotonic_ns() + pause_ns
 
     def _count(self) -> None:

@@ -164,8 +164,18 @@ def _distance(value: Any) -> Any:
 Trail = Annotated[str, BeforeValidator(_distance), Field(pattern=r"^\d{1,18}(\.\d{1,12})?%?$")]
 """How far a trailing stop follows the market: a distance in price (`250`) or a share of it (`1.5%`)."""
 
+INT64_MAX = 2**63 - 1
+
+Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
+"""A whole number that every store can hold."""
+
 Nanos = Annotated[int, Field(ge=0, lt=2**63)]
 """Nanoseconds since 1970-01-01 UTC."""
+
+TIME_NS_MAX = 9_200_000_000_000_000_000
+"""In the year 2261, where the timestamps of QuestDB end. One row beyond it would have a whole write refused."""
+
+RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def rfc3339(at_ns: int) -> str:
@@ -177,3 +187,20 @@ def rfc3339(at_ns: int) -> str:
 @lru_cache(64)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def instant(given: Any) -> int:
+    """A time in words as ns; `ValueError` when it is none. The digits of a second beyond the ninth are dropped."""
+    found = RFC3339.fullmatch(given) if isinstance(given, str) else None
+    try:
+        at = datetime.fromisoformat(found[1] + found[3].upper()) if found else None
+    except ValueError:  # the 30th of February
+        at = None
+    if found is None or at is None:
+        raise ValueError(f"must be RFC 3339 with a time zone (2026-01-31T09:30:00Z), not {str(given)[:40]!r}")
+    return int(at.timestamp()) * 1_000_000_000 + int((found[2] or "").ljust(9, "0")[:9])
+
+
+def bound(given: str) -> int:
+    """A time in words as a bound of what is looked for, in ns. Before 1970 and after 2262 there is nothing to find."""
+    return min(max(instant(given), 0), INT64_MAX)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, computed_field, field_serializer, model_validator
 
-from shared.contract.base import Amount, Message, Nanos, Price, Quantity, Symbol, Venue, Word, rfc3339
+from shared.contract.base import Amount, Int64, Message, Nanos, Price, Quantity, Symbol, Venue, Word, rfc3339
 
 
 class Aggressor(IntEnum):
@@ -26,6 +26,13 @@ def _aggressor(value: Any) -> Any:
     return value
 
 
+def _milliseconds(at_ms: Any) -> int:
+    try:
+        return int(at_ms)
+    except (TypeError, OverflowError):
+        raise ValueError("timestamp: must be a number of milliseconds") from None
+
+
 class Tick(Message):
     """One trade at a venue. `timestamp` (ms) stands in for `event_ns`; a missing receive time is the event's."""
 
@@ -37,7 +44,7 @@ class Tick(Message):
     quantity: Quantity = Field(validation_alias=AliasChoices("quantity", "qty", "size"))
     side: Annotated[Aggressor, BeforeValidator(_aggressor)] = Aggressor.UNKNOWN
     trade_id: str = Field(default="", max_length=64)
-    sequence: int = 0
+    sequence: Int64 = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -46,7 +53,7 @@ class Tick(Message):
             return given
         words: dict[str, Any] = dict(given)  # pyright: ignore[reportUnknownArgumentType]
         if (at_ms := words.pop("timestamp", None)) is not None and "event_ns" not in words:
-            words["event_ns"] = int(at_ms) * 1_000_000
+            words["event_ns"] = _milliseconds(at_ms) * 1_000_000
         words.setdefault("receive_ns", words.get("event_ns"))
         return words
 
@@ -84,7 +91,7 @@ class Amendment(Message):
     price: Price | None = None
     quantity: Quantity | None = None
     side: Annotated[Aggressor, BeforeValidator(_aggressor)] = Aggressor.UNKNOWN
-    sequence: int = 0
+    sequence: Int64 = 0
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -115,7 +122,7 @@ class Quote(Message):
     bid_quantity: Quantity | None
     ask: Price | None
     ask_quantity: Quantity | None
-    sequence: int = 0
+    sequence: Int64 = 0
 
     @property
     def crossed(self) -> bool:
@@ -162,9 +169,10 @@ class Interval(Word):
 
 _SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14_400, "1d": 86_400}
 
-Measure = Annotated[str, Field(pattern=r"^(tick|volume|dollar|imbalance)-([1-9]\d{0,14}|(0|[1-9]\d{0,14})_\d{1,8})$")]
-"""A bar that ends by what was traded, not by the clock: its kind and how much (`tick-1000`, `volume-0_5` for half a
-unit: a dot would divide the words of a subject). What each means is in docs/bars.md."""
+_MEASURE = r"^(tick|volume|dollar|imbalance)-([1-9]\d{0,14}(_\d{1,8})?|0_0{0,7}[1-9]\d{0,7})$"
+Measure = Annotated[str, Field(pattern=_MEASURE)]
+"""A bar that ends by what was traded, not by the clock: its kind and how much, above 0 (`tick-1000`, `volume-0_5` for
+half a unit: a dot would divide the words of a subject). What each means is in docs/bars.md."""
 
 
 class Bar(Message):
@@ -188,10 +196,10 @@ class Bar(Message):
     volume: float
     vwap: float
     taker_buy_volume: float = 0
-    count: int
-    revision: int = 0
-    empty_before: int = 0
-    number: int = 0
+    count: Int64
+    revision: Int64 = 0
+    empty_before: Int64 = 0
+    number: Int64 = 0
 
     @model_validator(mode="before")
     @classmethod

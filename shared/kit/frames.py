@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shared.contract.base import TIME_NS_MAX
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
 
@@ -31,7 +32,6 @@ SCHEMA = pa.schema(
 
 ROWS_MAX = 1 << 20
 TRADE_ID_BYTES_MAX = 64
-TIME_NS_MAX = 9_200_000_000_000_000_000
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9_]{0,31}")
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _REPLAY = re.compile(r"[!-~]{0,128}")  # it travels in the header of a message

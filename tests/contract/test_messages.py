@@ -113,6 +113,19 @@ def test_a_quote_says_when_it_is_crossed() -> None:
     assert not Quote.model_validate({**words, "bid": "2", "ask": None}).crossed
 
 
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [(TICK, "sequence"), *((BAR, name) for name in ("count", "revision", "empty_before", "number"))],
+)
+def test_a_whole_number_fits_into_every_store(message: Tick | Bar, field: str) -> None:
+    words = message.model_dump(mode="json")
+    for fits in (2**63 - 1, -(2**63)):
+        assert type(message).model_validate(words | {field: fits})
+    for too_large in (2**63, -(2**63) - 1, 10**23):
+        with pytest.raises(ValidationError, match=field):
+            type(message).model_validate(words | {field: too_large})
+
+
 def test_a_message_on_a_foreign_address_is_refused() -> None:
     with pytest.raises(ValueError, match=r"belongs on ticks\.binance\.BTCUSDT"):
         subjects.TICK.decode(TICK.encode(), "ticks.binance.ETHUSDT")

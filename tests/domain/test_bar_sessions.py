@@ -63,8 +63,11 @@ def bounds(interval: Interval, at_ns: int) -> tuple[int, int] | None:
     """The oracle: the bar of a length that a trade of that time is in."""
     length = interval.length_ns
     edges = [edge for pair in zip(NEW_YORK.opens, NEW_YORK.closes, strict=True) for edge in pair]
-    if not edges[0] <= at_ns < edges[-1]:
-        return at_ns - at_ns % length, at_ns - at_ns % length + length
+    if at_ns < edges[0]:
+        return at_ns - at_ns % length, min(at_ns - at_ns % length + length, edges[0])
+    if at_ns >= edges[-1]:
+        start = edges[-1] + (at_ns - edges[-1]) // length * length
+        return start, start + length
     place = max(n for n, edge in enumerate(edges) if edge <= at_ns)
     begin, end = edges[place], edges[place + 1]
     if interval is Interval.d1:
@@ -73,21 +76,30 @@ def bounds(interval: Interval, at_ns: int) -> tuple[int, int] | None:
     return start, min(start + length, end)
 
 
-trades = st.lists(st.integers(at("2026-11-25 00:00") // S, at("2026-12-02 12:00") // S), min_size=1, max_size=60)
+MS = 1_000_000
+anywhere = st.integers(at("2026-11-25 00:00") // MS, at("2026-12-02 12:00") // MS)
+about_an_edge = st.builds(
+    lambda edge, off: edge // MS + off,
+    st.sampled_from((*NEW_YORK.opens, *NEW_YORK.closes)),
+    st.integers(-20, 20) | st.integers(-90_000, 90_000),
+)
+trades = st.lists(st.tuples(anywhere | about_an_edge, st.integers(0, 9_000)), min_size=1, max_size=60)
+some_intervals = st.sets(st.sampled_from(tuple(Interval)), min_size=1)
 
 
-@given(trades, st.lists(st.integers(0, 9), min_size=60, max_size=60))
-@settings(max_examples=150, deadline=None)
-def test_every_bar_is_where_the_sessions_put_it(times: list[int], delays: list[int]) -> None:
-    arrived = [one * S for one, _ in sorted(zip(times, delays, strict=False), key=sum)]
+@given(trades, some_intervals)
+@settings(max_examples=300, deadline=None)
+def test_every_bar_is_where_the_sessions_put_it(times: list[tuple[int, int]], intervals: set[Interval]) -> None:
+    """Each trade arrives after a delay. Trades close together and few lengths are what the fold's fast path takes."""
+    arrived = [at_ms * MS for at_ms, _ in sorted(times, key=sum)]
     expected: dict[tuple[str, int, int], int] = {}
-    for interval in Interval:
+    for interval in intervals:
         for one in arrived:
             if found := bounds(interval, one):
                 key = (interval.value, *found)
                 expected[key] = expected.get(key, 0) + 1
 
-    fold = a_fold()
+    fold = a_fold(*intervals)
     last = {(bar.interval, bar.start_ns, bar.end_ns): bar.count for bar in bars_of(fold, *arrived)}
 
     assert fold.totals["ticks"] == len(arrived)
@@ -129,6 +141,27 @@ def test_no_bar_reaches_across_an_open() -> None:
     bars = bars_of(a_fold(Interval.h4), at("2026-11-27 14:29"), at("2026-11-27 14:31"))
 
     assert [(bar.end_ns, bar.count) for bar in bars] == [(at("2026-11-27 14:30"), 1), (at("2026-11-27 18:00"), 1)]
+
+
+def test_the_first_open_that_is_known_ends_the_bar_before_it() -> None:
+    times = ("14:10", "14:20", "14:31", "14:32", "15:05")
+    bars = bars_of(a_fold(Interval.h1), *(at(f"2026-11-25 {time}") for time in times))
+
+    assert [(bar.timestamp[11:16], bar.end_ns, bar.count) for bar in bars] == [
+        ("14:00", at("2026-11-25 14:30"), 2),
+        ("14:30", at("2026-11-25 15:30"), 3),
+    ]
+
+
+def test_after_the_last_close_that_is_known_days_are_counted_from_it() -> None:
+    times = ("12-01 20:00", "12-01 21:10", "12-01 23:50", "12-02 00:10", "12-02 21:00")
+    bars = bars_of(a_fold(Interval.d1), *(at(f"2026-{time}") for time in times))
+
+    assert [(bar.start_ns, bar.end_ns, bar.count) for bar in bars] == [
+        (at("2026-12-01 14:30"), at("2026-12-01 21:00"), 1),
+        (at("2026-12-01 21:00"), at("2026-12-02 21:00"), 3),
+        (at("2026-12-02 21:00"), at("2026-12-03 21:00"), 1),
+    ]
 
 
 def test_the_clock_closes_a_session_s_day_at_its_close() -> None:

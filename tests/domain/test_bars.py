@@ -368,6 +368,31 @@ def test_a_replay_that_goes_on_where_the_last_one_ended_goes_on_with_its_bars() 
     assert words(bar) == (5, 6, 5, 6, 2, 2, 5.5, 2)
 
 
+def test_a_series_begins_anew_with_its_first_trade_of_a_replay_in_whatever_frame_that_is() -> None:
+    fold = BarFold(LATENESS, (Interval.m1,))
+    named = ("A", "B", "B", "C")
+    before = columns([T(600, 9, symbol=symbol) for symbol in "ABC"], symbols=("A", "B", "C"))
+    fold.take(before)
+    frames = [
+        columns([T(601, 1, symbol="C"), T(1, 2, symbol="C"), T(2, 3, symbol="A")], replay="r", symbols=named),
+        columns([T(3, 4, symbol="B"), T(4, 5, symbol="A")], replay="r", symbols=named),
+        columns([T(2, 6, symbol="B")], replay="r", symbols=named),
+    ]
+    # The second of the same names stands for the same symbol.
+    frames[2] = replace(frames[2], codes=np.full(1, 2, np.int32))
+    said = said_by(fold, [*frames, columns([], replay="r", symbols=named, ended=True)])
+
+    last = {(one.bar.symbol, one.bar.start_ns): one.bar.count for one in said if one.replay == "r"}
+    assert last == {("A", NOON): 2, ("B", NOON): 2, ("C", NOON + 600 * S): 2}
+    assert fold.totals["late"] == 1, "C was not behind its own time when the replay began"
+
+
+def test_codes_that_name_no_symbol_are_refused_also_in_a_replay() -> None:
+    wrong = replace(columns([T(1)], replay="r"), codes=np.full(1, 5, np.int32))
+    with pytest.raises(ValueError, match="index symbols"):
+        BarFold(LATENESS).take(wrong)
+
+
 def test_two_replays_of_one_symbol_at_once_do_not_begin_each_other_anew_for_ever() -> None:
     fold = BarFold(LATENESS, LONGER)
     fold.take(columns([T(1000)], replay="r1"))

@@ -185,8 +185,19 @@ def test_a_measure_that_is_new_begins_with_what_comes_and_one_that_is_not_asked_
 
 
 @pytest.mark.parametrize(
-    "word", ["tick-0", "tick-", "ticks-5", "volume-1.5", "dollar--1", "tick-1_", "volume-0_123456789"]
+    "word",
+    [
+        *("tick-0", "tick-", "ticks-5", "volume-1.5", "dollar--1", "tick-1_", "volume-0_123456789"),
+        *("volume-0", "volume-0_0", "imbalance-0_00000000", "dollar-00_5", "volume-5_123456789"),
+    ],
 )
 def test_a_measure_that_is_none_is_refused(word: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Measure).validate_python(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["tick-1", "volume-0_5", "volume-0_00000001", "dollar-0_10", "volume-12_0", "volume-7_50"]
+)
+def test_an_amount_above_zero_is_a_measure(word: str) -> None:
+    assert TypeAdapter(Measure).validate_python(word) == word

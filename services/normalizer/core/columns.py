@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
+from pydantic import TypeAdapter
 
+from shared.contract.base import INT64_MAX, Symbol, Venue
 from shared.contract.market import Tick, TickWords
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
 
 _NUMBER = re.compile(r"(?:0|[1-9]\d{0,19})(?:\.\d{1,12})?")
 AMOUNT_MIN, AMOUNT_MAX = 1e-12, 1e20
-TIME_NS_MAX = 2**63 - 1
 
 
 class PlainTick(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,14 +48,28 @@ def tick_of(words: TickWords) -> PlainTick:
         return _by_contract(words)
     is_plain = (
         (tick.venue, tick.symbol) == (words.venue, words.symbol)
-        and 0 <= tick.event_ns <= TIME_NS_MAX
-        and 0 <= tick.receive_ns <= TIME_NS_MAX
+        and _is_market(tick.venue, tick.symbol)
+        and 0 <= tick.event_ns <= INT64_MAX
+        and 0 <= tick.receive_ns <= INT64_MAX
+        and -INT64_MAX <= tick.sequence <= INT64_MAX
         and -1 <= tick.side <= 1
         and len(tick.trade_id) <= 64
         and _is_amount(tick.price)
         and _is_amount(tick.quantity)
     )
     return tick if is_plain else _by_contract(words)
+
+
+_venue, _symbol = TypeAdapter[str](Venue).validate_python, TypeAdapter[str](Symbol).validate_python
+
+
+@lru_cache(1 << 14)
+def _is_market(venue: str, symbol: str) -> bool:
+    """Whether these are names as the contract writes them. Nobody else has looked at an address."""
+    try:
+        return (_venue(venue), _symbol(symbol)) == (venue, symbol)
+    except ValueError:
+        return False
 
 
 def _is_amount(text: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from services.normalizer.core.amending import Repairs
-from services.normalizer.core.columns import PlainTick, columns_of, tick_of
+from services.normalizer.core.columns import columns_of, tick_of
 from services.normalizer.core.share import Share
-from shared.contract.market import Amendment, Frame, TickWords
+from shared.contract.market import Frame, TickWords
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import BarFold, SaidBar
 
@@ -28,6 +28,7 @@ class Piece(Protocol):
 
 
 P = TypeVar("P", bound=Piece)
+Unreadable = list[tuple[P, Exception]]
 
 
 def _kind(one: Piece) -> type[Any]:
@@ -62,39 +63,48 @@ class Intake:
     def ahead(self, sequence: int) -> Mapping[str, int]:
         return self._share.ahead_of(sequence)
 
-    def take(self, heard: Sequence[P]) -> tuple[list[SaidBar], list[tuple[P, ValueError]]]:
+    def take(self, heard: Sequence[P]) -> tuple[list[SaidBar], Unreadable[P]]:
         """Fold in stream order, single ticks that follow each other as columns; what of our share cannot be read."""
         said: list[SaidBar] = []
-        unreadable: list[tuple[P, ValueError]] = []
+        unreadable: Unreadable[P] = []
         for kind, some in groupby(heard, key=_kind):
             if kind is Frame:
                 for one in some:
                     said += self._frame(one, unreadable)
             elif kind is TickWords:
-                for columns in columns_of(self._ticks(some, unreadable)):
+                mine = [one for one in some if self._share.takes(one.message.symbol, one.sequence)]
+                for columns in _columns(mine, unreadable):
                     said += self._fold.take(columns)
             else:
                 for one in some:
-                    self._amendment(one.message, one.sequence)
+                    self._amendment(one, unreadable)
         return said, unreadable
 
-    def _ticks(self, some: Iterable[P], unreadable: list[tuple[P, ValueError]]) -> Iterator[PlainTick]:
-        for one in some:
-            if self._share.takes(one.message.symbol, one.sequence):
-                try:
-                    yield tick_of(one.message)
-                except ValueError as error:
-                    unreadable.append((one, error))
-
-    def _frame(self, one: P, unreadable: list[tuple[P, ValueError]]) -> list[SaidBar]:
+    def _frame(self, one: P, unreadable: Unreadable[P]) -> list[SaidBar]:
         try:
             columns = self._share.of(self._decode(one.message.payload, one.message.venue), one.sequence)
-        except ValueError as error:
+        except Exception as error:
             if self._owns is None or self._owns(one.address):
                 unreadable.append((one, error))
             return []
         return self._fold.take(columns) if columns is not None else []
 
-    def _amendment(self, amendment: Amendment, sequence: int) -> None:
-        if self._share.takes(amendment.symbol, sequence):
-            self._refused += self._repairs.add(amendment, self._fold)
+    def _amendment(self, one: P, unreadable: Unreadable[P]) -> None:
+        if self._share.takes(one.message.symbol, one.sequence):
+            try:
+                self._refused += self._repairs.add(one.message, self._fold)
+            except Exception as error:
+                unreadable.append((one, error))
+
+
+def _columns(some: Sequence[P], unreadable: Unreadable[P]) -> list[TickColumns]:
+    """Single ticks as columns, in their order. Whatever is raised on the way is the trouble of one of them, which is
+    looked for by halves: the others are taken, since no delivery comes again."""
+    try:
+        return columns_of([tick_of(one.message) for one in some])
+    except Exception as error:
+        if len(some) == 1:
+            unreadable.append((some[0], error))
+            return []
+    middle = len(some) // 2
+    return _columns(some[:middle], unreadable) + _columns(some[middle:], unreadable)

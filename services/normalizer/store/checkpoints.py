@@ -38,13 +38,15 @@ class Checkpoints:
             names = ", ".join(sorted(other.name for other in others))
             raise RuntimeError(f"{names} has gone on from here meanwhile, so that {self._shard.name} begins anew")
 
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """The fold as it is now."""
+    async def save(self, checkpoint: Checkpoint) -> int:
+        """The fold as it is now; how many bytes that takes."""
         if self._before:
             await self._take_over()
         transaction = self._journal.transaction()
-        transaction.put(keys.checkpoint(self._shard.name), checkpoint.encode())
+        words = checkpoint.encode()
+        transaction.put(keys.checkpoint(self._shard.name), words)
         await self._journal.commit(transaction)
+        return len(words)
 
     async def _held(self) -> dict[Shard, bytes]:
         names = await self._valkey.keys(keys.checkpoint(f"{self._shard.service}*"))

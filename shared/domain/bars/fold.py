@@ -19,7 +19,6 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +36,6 @@ from shared.domain.bars.snapshot import Snapshot
 from shared.domain.bars.taken import PLACES_MIN, living, placed, places_for, salt_of, set_keys
 
 __all__ = ["INTERVALS", "BarFold", "SaidBar"]
-
-N = TypeVar("N", bound=np.generic)
 
 INTERVALS = tuple(Interval)
 CHUNK = 1 << 12
@@ -79,7 +76,7 @@ class BarFold:
     ) -> None:
         if not 0 <= lateness_ns <= LATENESS_NS_MAX:
             raise ValueError("lateness must lie between 0 and a minute")
-        self._lateness_ns = lateness_ns
+        self.lateness_ns = lateness_ns
         self._intervals = tuple(interval for interval in Interval if interval in set(intervals))
         self._lanes = layout.lanes_of(self._intervals, lateness_ns, calendars=sessions is not None)
         self._sessions = sessions
@@ -90,7 +87,7 @@ class BarFold:
         self._room = layout.room(layout.SAID_ROWS)
         self._known: OrderedDict[tuple[str, tuple[str, ...]], NDArray[np.int64]] = OrderedDict()
         self._newest_received_ns: int | None = None
-        self._begun: tuple[str, NDArray[np.int64]] | None = None
+        self._begun = "", np.empty(0, np.int64), np.empty(0, np.int64)
         self._bars = 0
         self._revisions = 0
         self._recall(snapshot.nothing(self._intervals, self._lanes))
@@ -110,23 +107,23 @@ class BarFold:
     def take(self, columns: TickColumns) -> list[SaidBar]:
         """Fold these ticks; the bars said by them, in order."""
         series = self._series_of(columns.venue, tuple(columns.symbols))
-        said = self._begin_anew(columns, series) if columns.replay else []
-        codes = _fixed(columns.codes, np.int32)
+        codes = layout.fixed(columns.codes, np.int32)
         if len(codes) and not 0 <= codes.min() <= codes.max() < len(series):
             raise ValueError("codes must index symbols")
+        said = self._begin_anew(columns, series) if columns.replay else []
         if len(codes) and not columns.replay:
             self._newest_received_ns = int(columns.receive_ns[-1])
         ids = Texts.of(columns.trade_id)
         ticks = Ticks(
             series,
             codes,
-            _fixed(columns.event_ns, np.int64),
-            _fixed(columns.receive_ns, np.int64),
-            _fixed(columns.price, np.float64),
-            _fixed(columns.quantity, np.float64),
-            _fixed(columns.side, np.int8),
-            _fixed(ids.offsets, np.int32),
-            _fixed(ids.data, np.uint8),
+            layout.fixed(columns.event_ns, np.int64),
+            layout.fixed(columns.receive_ns, np.int64),
+            layout.fixed(columns.price, np.float64),
+            layout.fixed(columns.quantity, np.float64),
+            layout.fixed(columns.side, np.int8),
+            layout.fixed(ids.offsets, np.int32),
+            layout.fixed(ids.data, np.uint8),
             self._keys,
         )
         # Of each length the bar before and the one after it, and one of each measure.
@@ -135,14 +132,16 @@ class BarFold:
         for begin in range(0, len(columns), CHUNK):
             end = min(begin + CHUNK, len(columns))
             has_ids = bool(ids.offsets[end] > ids.offsets[begin])
-            reach = Reach(begin, end, self._lateness_ns, not columns.replay, has_ids, lanes, said_max)
+            reach = Reach(begin, end, self.lateness_ns, not columns.replay, has_ids, lanes, said_max)
             said += self._fold(ticks, reach)
         if columns.ended:
             said += self._say_open(series)
         return said
 
     def bars_at(self, venue: str, symbol: str, at_ns: int) -> list[tuple[Interval, int, int]]:
-        """Which bars a tick of that time is in: of each length its start and end."""
+        """Which bars a tick of that time is in: of each length its start and end. None where no tick is taken."""
+        if at_ns > layout.TIME_NS_MAX:
+            return []
         s = self._register((venue, symbol))
         kind, anchor, end = stretch(self._memory.hours, s, at_ns)
         bounds = [bar_at(at_ns, interval.length_ns, kind, anchor, end) for interval in self._intervals]
@@ -152,11 +151,11 @@ class BarFold:
     def is_settled(self, venue: str, symbol: str, end_ns: int) -> bool:
         """Whether no tick can change a bar that ends then any more."""
         s = self._register((venue, symbol))
-        return bool(self._memory.state.facts[s, layout.WATERMARK] - self._lateness_ns >= end_ns)
+        return bool(self._memory.state.facts[s, layout.WATERMARK] - self.lateness_ns >= end_ns)
 
     def alone(self, interval: Interval) -> BarFold:
         """Another one, of this interval alone, with nothing in it."""
-        return BarFold(LATENESS_NS_MAX, (interval,), self._sessions)
+        return BarFold(self.lateness_ns, (interval,), self._sessions)
 
     def close_due(self, now_ns: int) -> list[SaidBar]:
         """Say the bars of live series whose end has passed by this clock, unless it is still catching up with it."""
@@ -181,8 +180,8 @@ class BarFold:
                 State._make(array[:count] for array in self._memory.state),
                 self._gauged,
                 self._memory.gauges,
-                living(ids.taken, self._memory.state.facts, self._lateness_ns),
-                living(ids.log[: self._tally[layout.LOGGED]], self._memory.state.facts, self._lateness_ns),
+                living(ids.taken, self._memory.state.facts, self.lateness_ns),
+                living(ids.log[: self._tally[layout.LOGGED]], self._memory.state.facts, self.lateness_ns),
             )
         )
 
@@ -265,17 +264,21 @@ class BarFold:
 
     def _begin_anew(self, columns: TickColumns, series: NDArray[np.int64]) -> list[SaidBar]:
         """Where this replay is new to a series and goes back in its time: say what is open and forget the series."""
-        if self._begun is not None and self._begun[0] == columns.replay and self._begun[1] is series:
+        if self._begun[0] != columns.replay or self._begun[1] is not series:
+            new = [code for code, s in enumerate(series.tolist()) if columns.replay not in self._replays[s]]
+            self._begun = columns.replay, series, np.array(new, np.int64)
+        left = self._begun[2]
+        if len(left) == 0:
             return []  # as nearly always: the same symbols as in the frame before
-        new = [code for code, s in enumerate(series.tolist()) if columns.replay not in self._replays[s]]
-        self._begun = None if new else (columns.replay, series)
+        first = np.full(len(series), -1)
+        first[columns.codes[::-1]] = np.arange(len(columns))[::-1]  # of rows of one code the last one put stays
+        self._begun = columns.replay, series, left[first[left] < 0]
         said: list[SaidBar] = []
-        for code in new:
+        for code in left[first[left] >= 0].tolist():
             s = int(series[code])
-            at = np.flatnonzero(columns.codes == code)
-            if len(at) == 0:
-                continue
-            if columns.event_ns[at[0]] < self._memory.state.facts[s, layout.WATERMARK]:
+            if columns.replay in self._replays[s]:
+                continue  # a frame may name a symbol twice
+            if columns.event_ns[first[code]] < self._memory.state.facts[s, layout.WATERMARK]:
                 said += self._say_open(series[code : code + 1])
                 self._forget(s)
             self._replays[s] = (*self._replays[s], columns.replay)[-REPLAYS_KEPT:]
@@ -316,7 +319,7 @@ class BarFold:
         ids, logged = self._memory.ids, int(self._tally[layout.LOGGED])
         if logged + count <= len(ids.log):
             return
-        kept = living(ids.log[:logged], self._memory.state.facts, self._lateness_ns)
+        kept = living(ids.log[:logged], self._memory.state.facts, self.lateness_ns)
         size = len(ids.log)
         while 2 * (len(kept) + count) > size:
             size *= 2
@@ -328,7 +331,7 @@ class BarFold:
     def _make_places(self, count: int) -> None:
         """Keep the table of trade ids at most half full, also when the log is carried over into it."""
         ids, facts = self._memory.ids, self._memory.state.facts
-        kept = living(ids.taken, facts, self._lateness_ns)
+        kept = living(ids.taken, facts, self.lateness_ns)
         places = max(places_for(len(kept) + int(self._tally[layout.LOGGED]) + count), len(ids.taken) // 2)
         self._memory = self._memory._replace(ids=ids._replace(taken=placed(kept, places)))
         self._tally[layout.HELD], self._tally[layout.CROWDED] = len(kept), 0
@@ -358,7 +361,7 @@ class BarFold:
             opened, high, low, close, volume, turnover, taker, _ = price
             venue, symbol = self._names[s]
             gauge = lane - len(self._intervals)
-            bar = Bar.model_construct(  # all of it is known to be right, and checking it takes five times as long
+            bar = Bar.made(  # all of it is known to be right
                 venue=venue,
                 symbol=symbol,
                 interval=self._intervals[lane] if gauge < 0 else self._gauged[gauge][1],
@@ -377,13 +380,6 @@ class BarFold:
                 number=empty if gauge >= 0 else 0,
             )
             yield SaidBar(bar, self._replays[s][-1] if self._replays[s] else "")
-
-
-def _fixed(column: NDArray[Any], kind: type[N]) -> NDArray[N]:
-    """A read-only view. To the compiler it is another type than a writable one, so it must always be the same."""
-    view = np.ascontiguousarray(column, kind).view()
-    view.flags.writeable = False
-    return view
 
 
 @functools.cache

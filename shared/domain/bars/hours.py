@@ -1,7 +1,8 @@
 """Where bars begin and end: from midnight UTC on, or from the open of a market's session.
 
 Between two sessions bars are counted from the close of the former, so that none reaches across an open or a close, and
-there is no bar of a day. Outside the years that a calendar knows, time is counted from midnight UTC.
+there is no bar of a day. Before the first session that a calendar knows time is counted from midnight UTC, after the
+last one from its close.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from shared.domain.bars.compiled import compiled
 from shared.domain.bars.layout import NEVER, TIME_NS_MAX, Hours
 
 DAY = Interval.d1.length_ns
-UTC, SESSION, BETWEEN = 0, 1, 2
+UNBROKEN, SESSION, BETWEEN = 0, 1, 2
 
 
 @compiled
@@ -29,9 +30,14 @@ def session_at(hours: Hours, calendar: int, at_ns: int) -> int:
 def stretch(hours: Hours, s: int, at_ns: int) -> tuple[int, int, int]:
     """What kind of time it is then, from when bars are counted, and where it ends."""
     calendar = hours.calendar[s]
-    place = session_at(hours, calendar, at_ns) if calendar >= 0 else -1
-    if place < 0:
-        return UTC, 0, TIME_NS_MAX + DAY
+    if calendar < 0:
+        return UNBROKEN, 0, TIME_NS_MAX + DAY
+    first, last = int(hours.begins[calendar]), int(hours.begins[calendar + 1]) - 1
+    if at_ns < hours.opens[first]:
+        return UNBROKEN, 0, hours.opens[first]
+    if at_ns >= hours.closes[last]:
+        return UNBROKEN, hours.closes[last], TIME_NS_MAX + DAY
+    place = session_at(hours, calendar, at_ns)
     if at_ns < hours.closes[place]:
         return SESSION, hours.opens[place], hours.closes[place]
     return BETWEEN, hours.closes[place], hours.opens[place + 1]
@@ -40,7 +46,7 @@ def stretch(hours: Hours, s: int, at_ns: int) -> tuple[int, int, int]:
 @compiled
 def bar_at(at_ns: int, length: int, kind: int, anchor: int, end: int) -> tuple[int, int]:
     """Start and end of the bar of a length in such time; NEVER where there is none."""
-    if length == DAY and kind != UTC:
+    if length == DAY and kind != UNBROKEN:
         return (anchor, end) if kind == SESSION else (NEVER, NEVER)
     start = at_ns - (at_ns - anchor) % length
     return start, min(start + length, end)
@@ -56,7 +62,7 @@ def between(hours: Hours, s: int, length: int, earlier: tuple[int, int], start: 
     if began < 0:
         return 0
     kind, anchor, _ = stretch(hours, s, start)
-    if kind == UTC:
+    if kind == UNBROKEN:
         return max(0, start - ended) // length
     if length == DAY:
         before = session_at(hours, hours.calendar[s], began)

@@ -8,7 +8,7 @@ interval is a lane, and each lane has some slots: a ring of its newest bars, the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ TIME_NS_MAX = 9_200_000_000_000_000_000
 """In the year 2261: beyond it the end of a day's bar would not be an int64."""
 
 SAID_ROWS = 4096
+
+N = TypeVar("N", bound=np.generic)
 
 
 class Lanes(NamedTuple):
@@ -181,3 +183,10 @@ def doubled(state: State, lanes: Lanes) -> State:
     for array, known in zip(more, state, strict=True):
         array[: len(known)] = known
     return more
+
+
+def fixed(column: NDArray[Any], kind: type[N]) -> NDArray[N]:
+    """A read-only view. To the compiler it is another type than a writable one, so it must always be the same."""
+    view = np.ascontiguousarray(column, kind).view()
+    view.flags.writeable = False
+    return view

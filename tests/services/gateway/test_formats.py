@@ -382,6 +382,7 @@ def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path: Path) -
     (tmp_path / "empty.csv").touch()
     assert refusal(str(tmp_path / "nope.csv")).code == "NO_SUCH_FILE"
     assert refusal("a\0b.csv").code == "NO_SUCH_FILE"
+    assert refusal("x" * 300).code == refusal("x" * 300, "raw").code == "NO_SUCH_FILE"
     assert refusal(str(tmp_path), "csv").code == "NOT_A_FILE"
     assert refusal(str(tmp_path / "empty.csv")).code == "EMPTY_FILE"
     assert refusal(str(tmp_path / "empty.csv")).field == "path"
@@ -442,6 +443,49 @@ def test_a_lean_file_whose_name_says_neither_symbol_nor_date_wants_both(tmp_path
     path = lean_file(tmp_path, "0,10000,1,Q,0,0", name="trade.zip", inside="x.csv")
     assert refusal(path).field == "symbol"
     assert refusal(path, choice=Choice(symbol="SPY")).field == "date"
+
+
+def a_day(folder: Path, *files: bytes) -> str:
+    """A venue's captured files of a day."""
+    day = folder / "binance" / "2024-08-09"
+    day.mkdir(parents=True)
+    for number, words in enumerate(files):
+        (day / f"{1723161255_000000000 + number}.jsonl.gz").write_bytes(words)
+    return str(day)
+
+
+def member(*numbers: int) -> bytes:
+    lines = [b"%d %s\n" % (1723161255_000000000 + n, TRADE.replace(b"5266583935", b"%d" % n)) for n in numbers]
+    return gzip.compress(b"".join(lines))
+
+
+@pytest.mark.parametrize("empty", [b"", b"\x1f", member(9)[:10]])
+def test_a_captured_file_in_which_nothing_was_written_yet_costs_nothing(tmp_path: Path, empty: bytes) -> None:
+    found, recording = trades(a_day(tmp_path, empty, member(1, 2), empty, member(3), empty))
+
+    assert list(found.trade_id) == ["1", "2", "3"]
+    assert (recording.account.lines, recording.account.bad) == (3, 0)
+
+
+def test_of_a_day_of_empty_files_nothing_can_be_replayed(tmp_path: Path) -> None:
+    assert refusal(a_day(tmp_path, b"", b"")).code == "EMPTY_FOLDER"
+
+
+@pytest.mark.parametrize("cut", [1, 8, 9, 30, 60, 100])
+def test_a_torn_captured_file_loses_what_is_torn_and_nothing_else(tmp_path: Path, cut: int) -> None:
+    torn = member(1, 2) + member(3, 4)
+    found, recording = trades(a_day(tmp_path, torn[:-cut], member(5)))
+
+    assert list(found.trade_id)[:2] == ["1", "2"]
+    assert list(found.trade_id)[-1] == "5"
+    assert recording.account.bad == 0
+
+
+def test_a_captured_file_that_is_damaged_within_is_still_told(tmp_path: Path) -> None:
+    words = bytearray(member(*range(1000)))
+    words[len(words) // 2] ^= 0xFF
+    with pytest.raises(Refused, match="is damaged"):
+        trades(a_day(tmp_path, bytes(words), member(5)))
 
 
 def test_a_truncated_file_is_told_to_be_damaged_where_it_breaks(tmp_path: Path) -> None:

@@ -132,11 +132,11 @@ class Maker:
         self.said[str(bar.interval), bar.start_ns] = bar
 
     def amend(self, tape: Tape) -> None:
-        for repair in self.repairs.due(self.fold):
+        for repair in self.repairs.due(self.fold, 0):
             remade = Remade(repair, self.fold)
-            for page in tape.pages(repair.start_ns, repair.end_ns):
+            for page in tape.pages(remade.since_ns, repair.end_ns):
                 remade.take(page)
-            if remade.is_whole:
+            if not remade.unseen:
                 if bar := remade.bar(self.said.get((repair.interval.value, repair.start_ns))):
                     self.keep(bar)
                 self.repairs.done(repair)
@@ -232,7 +232,7 @@ def test_a_bar_is_not_made_again_before_it_is_settled_and_the_amendment_is_store
     tape.write(cancel)
     maker.amend(tape)
     assert (maker.said[minute].high, maker.said[minute].count, maker.said[minute].revision) == (100, 1, 1)
-    assert [one.interval for one in maker.repairs.due(maker.fold)] == []
+    assert [one.interval for one in maker.repairs.due(maker.fold, 0)] == []
     assert len(maker.repairs) == 1, "five minutes are not over"
 
 
@@ -261,6 +261,74 @@ def test_the_same_amendment_again_is_said_again_and_is_no_further_revision() -> 
     maker.hear(correction, 5)
     maker.amend(tape)
     assert maker.said["1m", NOON].revision == 1
+
+
+def test_a_trade_told_twice_counts_once_also_in_a_bar_made_again() -> None:
+    maker, tape = Maker({}), Tape()
+    early, told, amended = tick(1, 59, 100, 1, 1), tick(3, 65, 101, 2, 1), tick(5, 70, 102, 4, 1)
+    again = [one.model_copy(update={"event_ns": one.event_ns + 2 * S, "receive_ns": 9}) for one in (early, told)]
+    later, used_again = tick(9, 90, 104, 16, 1), tick(3, 100, 103, 8, 1)
+    trades = (early, again[0], told, again[1], amended, later, used_again, amendment(amended, 10, Change.CORRECT, 105))
+    for n, message in enumerate((*trades, tick(7, 400, 100, 1, 1)), 1):
+        tape.write(message)
+        maker.hear(message, n)
+    assert maker.fold.totals["duplicates"] == 2
+    maker.amend(tape)
+
+    bar = maker.said["1m", NOON + 60 * S]
+    assert (bar.high, bar.count, bar.volume, bar.revision) == (105, 4, 30, 1), "an id long past is another trade's"
+
+
+def due_after(maker: Maker, seconds: float) -> list[tuple[str, int]]:
+    return [(str(one.interval), one.start_ns) for one in maker.repairs.due(maker.fold, round(seconds * S))]
+
+
+def test_a_repair_that_was_tried_comes_behind_the_others_and_waits_ever_longer() -> None:
+    maker = Maker({})
+    for n, message in enumerate(
+        (tick(1, 1, 5, 1, 1), tick(3, 2, 5, 1, 1), amendment(tick(1, 1, 5, 1, 1), 9, Change.CANCEL, 0)), 1
+    ):
+        maker.hear(message, n)
+    maker.hear(tick(5, 400, 5, 1, 1), 4)
+    first, *others = maker.repairs.due(maker.fold, 0)
+    maker.repairs.put_off(first, 0)
+
+    assert due_after(maker, 0) == [(str(one.interval), one.start_ns) for one in others]
+    assert due_after(maker, 5)[-1] == (str(first.interval), first.start_ns)
+    maker.repairs.put_off(first, 5 * S)
+    assert len(due_after(maker, 14)) == len(others)
+    assert len(due_after(maker, 15)) == len(others) + 1
+    for _ in range(100):
+        maker.repairs.put_off(first, 15 * S)
+    assert len(due_after(maker, 315)) == len(others) + 1
+
+
+def test_an_amendment_that_the_tape_never_shows_is_waited_for_so_long_and_a_new_one_is_waited_for_anew() -> None:
+    maker = Maker({})
+    trade = tick(1, 1, 5, 1, 1)
+    for n, message in enumerate((trade, amendment(trade, 9, Change.CANCEL, 0), tick(5, 400, 5, 1, 1)), 1):
+        maker.hear(message, n)
+    repair = maker.repairs.due(maker.fold, 0)[0]
+
+    assert [maker.repairs.miss(repair) for _ in range(amending.MISSES_MAX)] == [True] * 79 + [False]
+    maker.hear(amendment(trade, 10, Change.CORRECT, 7), 4)
+    assert maker.repairs.miss(repair)
+    maker.repairs.done(repair)
+    assert repair.key in {one.key for one in maker.repairs.due(maker.fold, 0)}, "the new one is yet to be"
+
+
+def test_amendments_of_one_bar_are_bounded_and_each_trade_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amending, "NOTES_MAX", 3 * len(INTERVALS))
+    maker = Maker({})
+    for n in range(1, 6):
+        for price in (1, 2):
+            maker.hear(amendment(tick(n, 1, 1, 1, 1), n, Change.CORRECT, price), 2 * n + price)
+
+    assert maker.intake.totals["amendments_refused"] == 2 * 2 * len(INTERVALS)
+    assert [len(one["amendments"]) for one in maker.repairs.kept()] == [3] * len(INTERVALS)
+    maker.repairs.begin(maker.repairs.kept())
+    maker.hear(amendment(tick(9, 1, 1, 1, 1), 9, Change.CANCEL, 0), 20)
+    assert maker.intake.totals["amendments_refused"] == 5 * len(INTERVALS)
 
 
 def test_beyond_the_bound_amendments_are_refused_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

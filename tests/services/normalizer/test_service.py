@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from services.normalizer import core
@@ -14,11 +17,12 @@ from services.normalizer.service import wire
 from services.normalizer.settings import Settings
 from shared.contract import keys
 from shared.contract.errors import Unavailable
-from shared.contract.market import Bar, Frame, Interval, Tick
-from shared.contract.subjects import BAR, FRAME, TICK_WORDS, Subject
+from shared.contract.market import Amendment, Bar, Change, Frame, Interval, Tick
+from shared.contract.subjects import AMENDMENT, BAR, FRAME, TICK_WORDS, Subject
 from shared.contract.ticks import TickColumns
 from shared.domain.bars import SaidBar
-from shared.kit import Heard, Service
+from shared.domain.bars.parts import Checkpoint
+from shared.kit import Heard, Service, Unheard
 from shared.kit.fakes import FakeClock, FakeKit, fake_kit
 from shared.kit.frames import encode_frame
 from shared.kit.service import Follow
@@ -74,13 +78,14 @@ class Desk:
         self.kit = kit
         self.service: Service = wire(kit, settings or Settings())
         (self.row,) = (row for row in self.service.hears if isinstance(row, Follow))
+        self.set_aside: Unheard = []
 
     async def start(self) -> Desk:
         await self.service.recovers()
         return self
 
     async def hear(self, *messages: Tick | Frame, first: int = 1) -> None:
-        await self.row.handler(heard(*messages, first=first))
+        self.set_aside += await self.row.handler(heard(*messages, first=first))
 
     async def every(self, name: str) -> None:
         await next(row.handler for row in self.service.every if row.handler.__name__ == name)()
@@ -142,9 +147,23 @@ async def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(desk: Desk)
     await desk.hear(tick(1), Frame(venue="sim", payload=b"noise"), tick(60))
 
     assert len(desk.minutes) == 1
-    ((one, error),) = desk.kit.bus.parked
+    ((one, error),) = desk.set_aside
     assert one.message.payload == b"noise"
     assert "Arrow" in str(error)
+
+
+async def test_what_cannot_be_read_is_set_aside_also_when_its_delivery_had_to_come_again(desk: Desk) -> None:
+    noise = [Frame(venue="sim", payload=b"noise %d" % n) for n in range(3)]
+    delivery = heard(noise[0], tick(1), noise[1], tick(60), noise[2])
+    desk.kit.bus.away = True
+    with pytest.raises(Unavailable):
+        await desk.row.handler(delivery)
+
+    desk.kit.bus.away = False
+    unheard: Unheard = await desk.row.handler(delivery)
+
+    assert [one.sequence for one, _ in unheard] == [1, 3, 5]
+    assert await desk.row.handler(heard(tick(61), first=6)) == []
 
 
 async def test_the_clock_closes_a_live_bar_a_moment_after_its_end(desk: Desk) -> None:
@@ -252,6 +271,94 @@ async def test_a_checkpoint_that_cannot_be_read_begins_from_the_stream_s_beginni
     await desk.kit.journal.commit(transaction)
 
     assert (await Desk(desk.kit.restarted()).start()).row.after() == 0
+
+
+async def test_of_a_checkpoint_whose_repairs_cannot_be_read_nothing_is_taken(desk: Desk) -> None:
+    await desk.hear(tick(1), tick(60), first=41)
+    await desk.every("save")
+    kept = await desk.kit.valkey.raw(keys.checkpoint("normalizer"))
+    assert kept is not None
+    broken = replace(Checkpoint.decode(kept), amended=[{"venue": "sim"}])
+    transaction = desk.kit.journal.transaction()
+    transaction.put(keys.checkpoint("normalizer"), broken.encode())
+    await desk.kit.journal.commit(transaction)
+
+    fresh = await Desk(desk.kit.restarted()).start()
+    assert (fresh.row.after(), fresh.service.stats()["symbols"], fresh.service.stats()["amending"]) == (0, 0, 0)
+
+
+def cancelled(symbol: str, sequence: int, trade_id: str = "1") -> Heard[Any]:
+    message = Amendment(
+        venue="sim",
+        symbol=symbol,
+        trade_id=trade_id,
+        event_ns=NOON + S,
+        receive_ns=NOON + S,
+        change=Change.CANCEL,
+    )
+    return Heard(AMENDMENT, message, sequence, AMENDMENT.address(message))
+
+
+class SinkTwin:
+    """Answers for sink-ticks: of each symbol it holds one trade, cancelled; of one it cannot answer."""
+
+    def __init__(self, away: str) -> None:
+        self.away = away
+
+    async def request(self, _service: str, _method: str, path: str, **_: Any) -> Any:
+        if path == f"/ticks/{self.away}":
+            raise Unavailable("the sink is away")
+        one = tick(1, trade_id="1").model_dump(mode="json") | {"price": 0.0, "quantity": 0.0}
+        return SimpleNamespace(status=200, body=orjson.dumps({"ticks": [one]}))
+
+
+async def test_a_bar_that_cannot_be_made_again_does_not_keep_the_others_waiting() -> None:
+    kit = fake_kit("normalizer", clock=FakeClock(NOON))
+    kit.__dict__["peers"] = SinkTwin(away="AWAY")
+    desk = await Desk(kit, Settings(intervals=(Interval.m1,))).start()
+    for symbol in ("AWAY", "SPY"):
+        await desk.hear(tick(1, trade_id="1", symbol=symbol), tick(100, trade_id="2", symbol=symbol))
+    await desk.row.handler([cancelled("AWAY", 5), cancelled("SPY", 6)])
+    with pytest.raises(Unavailable):
+        await desk.every("amend")
+    await desk.every("amend")
+
+    assert [(bar.symbol, bar.count) for bar in desk.minutes if bar.revision] == [("SPY", 0)]
+    assert desk.service.stats()["amending"] == 1
+
+
+async def test_an_amendment_that_the_tape_never_shows_is_given_up_after_hours_and_counted() -> None:
+    clock = FakeClock(NOON)
+    kit = fake_kit("normalizer", clock=clock)
+    kit.__dict__["peers"] = SinkTwin(away="")
+    desk = await Desk(kit, Settings(intervals=(Interval.m1,))).start()
+    await desk.hear(tick(1, trade_id="1"), tick(2, trade_id="3"), tick(100, trade_id="2"))
+    await desk.row.handler([cancelled("SPY", 4), cancelled("SPY", 5, trade_id="3")])
+    tried_s = 0
+    while desk.service.stats()["amending"]:
+        await desk.every("amend")
+        clock.advance(5)
+        tried_s += 5
+
+    assert 6 * 3600 < tried_s < 8 * 3600
+    assert [bar.count for bar in desk.minutes if bar.revision] == [0], "as the tape has it"
+    assert kit.meter.totals["amendments_unseen"] == 1
+
+
+async def test_a_checkpoint_is_saved_the_less_often_the_larger_it_is_with_all_that_is_in_it() -> None:
+    clock = FakeClock(NOON)
+    desk = await Desk(fake_kit("normalizer", clock=clock), Settings(checkpoint_bytes_per_s=1)).start()
+    await desk.hear(tick(1))
+    await desk.row.handler([cancelled("SPY", n, trade_id=str(n)) for n in range(2, 50)])
+    await desk.every("save")
+    kept = await desk.kit.valkey.raw(keys.checkpoint("normalizer"))
+    assert kept is not None
+    await desk.hear(tick(2), first=50)
+
+    for seconds, is_saved in ((len(kept) - 1, False), (2, True)):
+        clock.advance(seconds)
+        await desk.every("save")
+        assert (await desk.kit.valkey.raw(keys.checkpoint("normalizer")) != kept) == is_saved
 
 
 async def test_a_replay_done_again_is_said_again(desk: Desk) -> None:

@@ -8,13 +8,16 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 from shared.contract.errors import Refused
 
 BLOCK_BYTES = 4 << 20
 LINE_BYTES_MAX = 16 << 20
+MEMBER_BYTES_MIN = 18
+"""Of gzip: its head and its tail."""
 
 
 def regular_file(given: str) -> Path:
@@ -46,7 +49,7 @@ class Source:
         self.name = path.name
         self.bytes_total = path.stat().st_size
         try:
-            self._raw: IO[bytes] = path.open("rb")
+            self._raw = path.open("rb")
         except OSError as error:
             raise bad_file(path, f"cannot be opened ({error.strerror}); let the gateway read it") from None
         try:
@@ -64,11 +67,14 @@ class Source:
         self._text.close()
         self._raw.close()
 
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """All of it in blocks that end with a line end; the last one may lack it."""
+    def blocks(self, size: int = BLOCK_BYTES, *, torn: bool = False) -> Iterator[bytes]:
+        """All of it in blocks that end with a line end; the last one may lack it.
+
+        `torn`: the file may end in the midst of what was written last; the lines before that are all of it.
+        """
         rest = b""
         try:
-            while piece := self._text.read(size):
+            while piece := self._piece(size):
                 head, newline, tail = piece.rpartition(b"\n")
                 if newline:
                     yield rest + head + newline
@@ -78,15 +84,28 @@ class Source:
                 if len(rest) > LINE_BYTES_MAX:
                     raise bad_file(self.path, f"has a line of more than {LINE_BYTES_MAX} bytes; is it a text file?")
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            if torn and isinstance(error, EOFError):
+                return
             raise bad_file(self.path, f"is damaged ({error}); fetch it again") from None
         if rest:
             yield rest
 
-    def _unpacked(self, raw: IO[bytes]) -> IO[bytes]:
+    def _piece(self, size: int) -> bytes:
+        """The next bytes; where the file breaks off, those before that come first."""
+        piece = bytearray()
+        try:
+            while len(piece) < size and (more := self._text.read1(size - len(piece))):
+                piece += more
+        except EOFError:
+            if not piece:
+                raise
+        return bytes(piece)
+
+    def _unpacked(self, raw: BufferedIOBase) -> BufferedIOBase:
         magic = raw.read(4)
         raw.seek(0)
         if magic[:2] == b"\x1f\x8b":
-            return cast(IO[bytes], gzip.open(raw, "rb"))
+            return gzip.GzipFile(fileobj=raw)
         if self.path.suffix.lower() == ".gz":
             raise bad_file(self.path, "is not a gzip file, though its name says so; compress it, or rename it")
         if magic[:2] == b"PK":
@@ -95,14 +114,14 @@ class Source:
             raise bad_file(self.path, "is not a zip file, though its name says so; compress it, or rename it")
         return raw
 
-    def _member(self, raw: IO[bytes]) -> IO[bytes]:
+    def _member(self, raw: BufferedIOBase) -> BufferedIOBase:
         try:
             archive = zipfile.ZipFile(raw)
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) != 1:
                 raise bad_file(self.path, f"holds {len(members)} files; a zip to replay holds exactly one")
             self.name = Path(members[0].filename).name
-            return archive.open(members[0])
+            return cast(BufferedIOBase, archive.open(members[0]))
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
             raise bad_file(self.path, f"is not a zip file that can be read ({error}); make it anew") from None
 
@@ -112,14 +131,14 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = (file for pattern in ("*.jsonl.gz", "*/*.jsonl.gz") for file in path.glob(pattern))
-        self._files = sorted(found, key=lambda file: file.name)
-        if not self._files:
+        files = (file for pattern in ("*.jsonl.gz", "*/*.jsonl.gz") for file in path.glob(pattern))
+        found = {file: file.stat().st_size for file in sorted(files, key=lambda file: file.name)}
+        # Who was killed at the beginning of a file has left it empty.
+        self._sizes = {file: size for file, size in found.items() if size >= MEMBER_BYTES_MIN}
+        if not self._sizes:
             detail = f"path: {path.name} holds no captured files (*.jsonl.gz); name a file, or a folder that does"
             raise Refused("EMPTY_FOLDER", detail, field="path")
-        sizes = [file.stat().st_size for file in self._files]
-        self.bytes_total = sum(sizes)
-        self._sizes = dict(zip(self._files, sizes, strict=True))
+        self.bytes_total = sum(self._sizes.values())
         self._before = 0
         self._open: Source | None = None
 
@@ -132,15 +151,15 @@ class Folder:
             self._open.close()
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """All of them in blocks that end with a line end."""
-        for file in self._files:
+        """Their blocks one after the other; of a file that is torn, as by a loss of power, what is whole."""
+        for file, bytes_total in self._sizes.items():
             source = self._open = Source(file)
             try:
-                yield from source.blocks(size)
+                yield from source.blocks(size, torn=True)
             finally:
                 source.close()
                 self._open = None
-            self._before += self._sizes[file]
+            self._before += bytes_total
 
 
 def named(pattern: str, *names: str) -> re.Match[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -51,7 +52,8 @@ class Recording:
 def open_recording(given: str, format: Format | None, choice: Choice) -> Recording:
     """Open a file and read its first rows; Refused, naming the field and the mend, when it cannot be replayed."""
     account, markets = Account(), Markets(choice)
-    if Path(given).is_dir() and format in (None, "raw", "binance-raw"):
+    # Unlike `Path.is_dir` it raises nothing at a name that cannot be one.
+    if os.path.isdir(given) and format in (None, "raw", "binance-raw"):  # noqa: PTH112
         return _opened(Folder(Path(given)), format or "raw", choice, account, markets)
     path = regular_file(given)
     format = format or _told_format(path, choice)
