@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers import free_port, wait_until
+from tests.servers import Daemon, free_port, is_served, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOMEBODY = 1000
@@ -22,13 +19,12 @@ HEAP = "-Xms384m -Xmx384m"
 
 
 @dataclass
-class OpenSearchServer:
-    """One node that can be killed and brought back with its state. It lies in a folder that its user may read."""
+class OpenSearchServer(Daemon):
+    """Its folder is one that its user may read."""
 
     archive: str
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="trade2026-opensearch-")))
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -67,15 +63,7 @@ class OpenSearchServer:
             "OPENSEARCH_JAVA_OPTS": HEAP,
             "OPENSEARCH_TMPDIR": str(self.folder),
         }
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(self.folder / "home" / "bin" / "opensearch")],
-                env=environment,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                **somebody,
-            )
+        self.run([str(self.folder / "home" / "bin" / "opensearch")], env=environment, cwd=self.folder, **somebody)
         wait_until(self.answers, "OpenSearch to answer", timeout_s=120)
         return self
 
@@ -83,18 +71,7 @@ class OpenSearchServer:
         """Whether the node has its indexes."""
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
-        health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
-        try:
-            with urllib.request.urlopen(health, timeout=3) as response:
-                return response.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def kill(self) -> None:
-        """As a crash would."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        return is_served(f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s", timeout_s=3)
 
     def remove(self) -> None:
         self.kill()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.kit.settings import HOME, Suite
-from tests.servers import free_port, wait_until
+from tests.servers import Daemon, free_port, is_served, wait_until
 
 CREDENTIALS = HOME / "secrets.example" / "seaweedfs_s3"
 
@@ -23,12 +20,9 @@ def _small_port() -> int:
 
 
 @dataclass
-class Seaweed:
-    """One server that can be stopped in its tracks, killed, and brought back with its state."""
-
+class Seaweed(Daemon):
     folder: Path
     port: int = field(default_factory=_small_port)
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -39,7 +33,6 @@ class Seaweed:
         return Suite(var=var, lake=f"s3://trade2026/{prefix}", lake_endpoint=self.endpoint, secrets=CREDENTIALS.parent)
 
     def start(self) -> Seaweed:
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self.process is None:
             ports = {name: str(_small_port()) for name in ("master", "volume", "filer")}
             self.command = [
@@ -61,35 +54,14 @@ class Seaweed:
                 "-volume.preStopSeconds=1",
             ]
             self._master = f"127.0.0.1:{ports['master']}"
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        log.close()
+        self.run(self.command)
         wait_until(self.answers, "SeaweedFS to answer", timeout_s=60)
         wait_until(self._has_bucket, "the bucket", timeout_s=60)
         return self
 
     def answers(self) -> bool:
         """Whether S3 is served."""
-        try:
-            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1) as response:
-                return response.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def pause(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """As a crash would."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
+        return is_served(f"{self.endpoint}/healthz")
 
     def _has_bucket(self) -> bool:
         told = self._shell("s3.bucket.list")

@@ -25,6 +25,7 @@ from shared.contract.errors import NotFound
 from shared.contract.subjects import ALT, DOCUMENT
 from shared.contract.tables import LAKE_DOCUMENTS
 from shared.kit import Heard, Kit, Reply, Service, batch, each, get, post
+from shared.kit.lake_keeping import Keeper
 
 HOUR_S = 3600
 
@@ -32,6 +33,7 @@ HOUR_S = 3600
 def wire(kit: Kit, settings: Settings) -> Service:
     """Everything that can reach the sink, and the documents that it passes on."""
     sink = Sink(kit, settings)
+    keeper = Keeper(kit.lake, (LAKE_DOCUMENTS,), settings.lake_old_h, kit.meter, kit.log)
     at_once = settings.documents_at_once
     return Service(
         hears=(
@@ -47,7 +49,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
         ),
         every=(
             each(HOUR_S, sink.forget),
-            each(settings.lake_keeping_s, sink.tidy),
+            each(settings.lake_keep_s, keeper.keep),
             *([each(1, sink.poller.poll)] if settings.sources else []),
         ),
         recovers=sink.recover,
@@ -61,11 +63,9 @@ class Sink:
         self._clock = kit.clock
         self._bus = kit.bus
         self._search = kit.search
-        self._lake = kit.lake
         self._ledger = Ledger(kit.suite.var / "search" / "ledger.db", window_ns=WINDOW_NS)
         self._indexed = SearchShelf(kit.search, self._ledger, kit.clock)
         self._kept = LakeShelf(kit.lake, self._ledger, kit.clock)
-        self._lake_versions_h = settings.lake_versions_h
         mentions = Mentions(settings.names, kit.instruments)
         self.poller = Poller(kit, settings, self._ledger, partial(entries.documents, mentions=mentions))
         self._sums: Sums = {}
@@ -135,11 +135,6 @@ class Sink:
 
     async def forget(self) -> None:
         await self._ledger.forget(self._clock.now_ns())
-
-    async def tidy(self) -> None:
-        """Make few files of the lake's many, and delete those that nobody can be reading any more."""
-        await self._lake.compact(LAKE_DOCUMENTS)
-        await self._lake.vacuum(LAKE_DOCUMENTS, self._lake_versions_h)
 
     async def close(self) -> None:
         await self.poller.close()

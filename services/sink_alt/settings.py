@@ -76,11 +76,11 @@ class Settings(ServiceSettings):
     lake_wait_s: float = Field(default=30, gt=0, le=300)
     """How long a document may wait for others to be written into the lake with; each write is a file of its own."""
 
-    lake_keeping_s: float = Field(default=3600, gt=0)
-    """How often the lake's many small files are made few large ones."""
+    lake_keep_s: float = Field(default=3600, gt=0)
+    """How often the lake's small files are made into large ones, and old ones deleted."""
 
-    lake_versions_h: int = Field(default=168, ge=1)
-    """For how long the files are kept that are no longer part of the lake, for whoever still reads them."""
+    lake_old_h: int = Field(default=168, ge=1)
+    """For so many hours after that a file is still there for who reads an earlier version of the table."""
 
     sources: tuple[Source, ...] = ()
     """The feeds that documents are made of, besides those that are sent in."""

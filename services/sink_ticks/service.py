@@ -13,11 +13,12 @@ from typing import Any
 from services.sink_ticks.core.rows import Make, in_the_lake, on_the_tape, put
 from services.sink_ticks.core.sheets import Sheet, Sheets
 from services.sink_ticks.settings import Settings
-from services.sink_ticks.store import Hold, Holds, Keeper, Looks, Tally
+from services.sink_ticks.store import Hold, Holds, Looks, Tally
 from shared.contract.subjects import AMENDMENT, BAR, BARS, FRAME, ORDER_RECORD, ORDERS, QUOTE, TICK, TICKS
 from shared.contract.tables import LAKE_BARS, LAKE_QUOTES, LAKE_TICKS, TABLES
 from shared.kit import Heard, Kit, Service, Unheard, batch, each, follow, get, post
 from shared.kit.frames import decode_frame
+from shared.kit.lake_keeping import Keeper
 
 MARKET = (TICK, FRAME, AMENDMENT, QUOTE)
 ON_THE_TAPE = {table.name: table for table in TABLES}
@@ -79,7 +80,7 @@ class TapeSink:
         return {"flushed": True, "unread": lags, **self.stats()}
 
     def stats(self) -> dict[str, Any]:
-        return {"written": dict(self._tally.written), "refused": dict(self._tally.refused)}
+        return {"written": dict(self._tally.written)}
 
     async def _take(self, heard: list[Heard[Any]]) -> Unheard:
         unheard: Unheard = []
@@ -87,25 +88,26 @@ class TapeSink:
         for one in heard:
             unheard += _noted(one, sheets, on_the_tape)
             for name in [name for name, sheet in sheets.items() if len(sheet) >= self._rows_at_once]:
-                written += await self._write(name, sheets.pop(name))
+                written[name] += await self._write(name, sheets.pop(name))
         for name, sheet in sheets.items():
-            written += await self._write(name, sheet)
-        self._tally.add(written, unheard)
+            written[name] += await self._write(name, sheet)
+        for name, count in written.items():
+            self._tally.add(name, count)
         return unheard
 
-    async def _write(self, name: str, sheet: Sheet) -> Counter[str]:
+    async def _write(self, name: str, sheet: Sheet) -> int:
         if len(sheet):
             await self._tape.append(ON_THE_TAPE[name], sheet.columns())
-        return Counter({name: len(sheet)})
+        return len(sheet)
 
 
 class LakeSink:
     def __init__(self, kit: Kit, settings: Settings) -> None:
-        self.market = Hold(kit.lake, TICKS.name, (LAKE_TICKS, LAKE_QUOTES), Sheets)
-        self.bars = Hold(kit.lake, BARS.name, (LAKE_BARS,), Sheets)
+        self._tally = Tally("lake", kit.meter)
+        self.market = Hold(kit.lake, TICKS.name, (LAKE_TICKS, LAKE_QUOTES), Sheets, self._tally.add)
+        self.bars = Hold(kit.lake, BARS.name, (LAKE_BARS,), Sheets, self._tally.add)
         self.holds = Holds(self.market, self.bars)
         self._rows_max = settings.lake_rows
-        self._tally = Tally("lake", kit.meter)
 
     async def take_market(self, heard: list[Heard[Any]]) -> Unheard:
         return await self._take(heard, self.market)
@@ -115,7 +117,7 @@ class LakeSink:
 
     async def commit(self) -> None:
         """Have the lake take all that waits."""
-        self._tally.add(await self.holds.commit(), [])
+        await self.holds.commit()
 
     async def flush(self) -> dict[str, Any]:
         """Return once all that was heard is in the lake."""
@@ -123,17 +125,15 @@ class LakeSink:
         return {"flushed": True, **self.stats()}
 
     def stats(self) -> dict[str, Any]:
-        written, refused = dict(self._tally.written), dict(self._tally.refused)
-        return {"lake_written": written, "lake_refused": refused, **self.holds.stats()}
+        return {"lake_written": dict(self._tally.written), **self.holds.stats()}
 
     async def _take(self, heard: list[Heard[Any]], hold: Hold[Sheets]) -> Unheard:
         """Hold a delivery, once there is room for it; without any it waits, and nothing more of its stream is read."""
         if len(hold) >= self._rows_max:
-            self._tally.add(await hold.commit(), [])
+            await hold.commit()
         await hold.goes_on(heard[0].sequence)
         unheard = [left for one in heard for left in _noted(one, hold.open, in_the_lake)]
         hold.upto = heard[-1].sequence
-        self._tally.add({}, unheard)
         return unheard
 
 
@@ -145,6 +145,6 @@ def _noted(one: Heard[Any], sheets: Sheets, make: Make) -> Unheard:
             sheets.of(LAKE_TICKS).add_ticks(ticks, one.sequence)  # on the tape it has the same name and columns
             return []
         trouble = put(sheets, one.message, one.sequence, make)
-    except ValueError as error:
+    except Exception as error:  # whatever it is, it is this one's alone, and nothing behind it is to wait for it
         trouble = error
     return [(one, trouble)] if trouble else []

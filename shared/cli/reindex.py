@@ -15,19 +15,27 @@ from shared.kit.search import open_search
 from shared.kit.settings import SettingsError, Suite
 
 AT_ONCE = 500
+NAMED_MAX = 10
 
 
 def reindex(suite: Suite) -> int:
-    """How many documents were put; the sink may run meanwhile, and puts what is new beside them."""
+    """How many documents were put; the sink may run meanwhile, and puts what is new beside them. `Trouble` names those
+    that the index refused, once all others are there."""
     try:
-        return asyncio.run(_fill(suite))
+        count, refused = asyncio.run(_fill(suite))
     except (Unavailable, SettingsError) as error:
         raise Trouble(str(error)) from None
+    if refused:
+        named = "; ".join(f"{id}: {why}" for id, why in list(refused.items())[:NAMED_MAX])
+        more = f"; and {len(refused) - NAMED_MAX} more" if len(refused) > NAMED_MAX else ""
+        raise Trouble(f"{count} documents are in the index, which refused {len(refused)}: {named}{more}")
+    return count
 
 
-async def _fill(suite: Suite) -> int:
+async def _fill(suite: Suite) -> tuple[int, dict[str, str]]:
     search = open_search(suite)
     newest: dict[str, int] = {}
+    refused: dict[str, str] = {}
     try:
         await search.ping()
         for batch in _batches(suite):
@@ -38,11 +46,12 @@ async def _fill(suite: Suite) -> int:
                 if newest.get(row["id"], -1) < document.receive_ns:
                     newest[row["id"]] = document.receive_ns
                     documents[row["id"]] = document
-            await search.put(documents)
+            told = await search.put(documents)
+            refused = {id: why for id, why in refused.items() if id not in documents} | told
         await search.settle()
     finally:
         await search.close()
-    return len(newest)
+    return len(newest) - len(refused), refused
 
 
 def _batches(suite: Suite) -> Iterator[list[dict[str, Any]]]:

@@ -107,7 +107,9 @@ def compact(tables: Tables, ask: Ask) -> dict[str, int]:
     table = tables.find(ask)
     if table is None:
         return {"removed": 0, "added": 0}
+    before = table.version()
     told = table.optimize.compact(target_size=FILE_BYTES, max_concurrent_tasks=1, writer_properties=PROPERTIES)
+    _sync(tables, ask, before)  # the small files are deleted some day
     return {"removed": told["numFilesRemoved"], "added": told["numFilesAdded"]}
 
 
@@ -138,11 +140,13 @@ def _sync(tables: Tables, ask: Ask, before: int) -> None:
     if "://" in ask["uri"] or (table := tables.find(ask)) is None:
         return
     log = root / "_delta_log"
-    commits = [log / f"{version:020}.json" for version in range(before + 1, table.version() + 1)]
+    versions = range(before + 1, table.version() + 1)
+    commits = [log / f"{version:020}.json" for version in versions]
+    checkpoints = [path for version in versions for path in log.glob(f"{version:020}.checkpoint*")]
     words = [json.loads(line) for commit in commits for line in commit.read_text().splitlines()]
     added = [root / unquote(word["add"]["path"]) for word in words if "add" in word]
     folders = {parent for path in added for parent in path.parents if parent.is_relative_to(root)}
-    for path in (*added, *folders, *commits, log, root, root.parent):
+    for path in (*added, *folders, *commits, *checkpoints, log / "_last_checkpoint", log, root, root.parent):
         with suppress(FileNotFoundError):  # compacted and deleted meanwhile
             opened = os.open(path, os.O_RDONLY)
             os.fsync(opened)

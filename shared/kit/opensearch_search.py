@@ -17,6 +17,7 @@ from shared.contract.documents import INDEX, LOOK_MAX_S, TITLE_WEIGHT, Document,
 from shared.contract.errors import Unavailable
 
 WRITE_MAX_S = 30.0
+BULK_BYTES_MAX = 8 << 20
 TITLE, BODY = "title_tokens", "body_tokens"
 OURS = ("id", TITLE, BODY)
 """What is beside a document's own fields."""
@@ -61,11 +62,14 @@ class OpenSearch:
         self._is_prepared = False
 
     async def put(self, documents: Mapping[str, Document]) -> dict[str, str]:
-        if not documents:
-            return {}
+        refused: dict[str, str] = {}
+        for words in _bulks(documents):
+            refused |= await self._put(words)
+        return refused
+
+    async def _put(self, words: bytes) -> dict[str, str]:
         await self._prepare()
-        lines = [line for id, one in documents.items() for line in _lines(id, one)]
-        told = await self._ask("POST", "/_bulk", b"\n".join([*lines, b""]), timeout_s=WRITE_MAX_S)
+        told = await self._ask("POST", "/_bulk", words, timeout_s=WRITE_MAX_S)
         if not told["errors"]:
             return {}
         failed = {one["_id"]: one for one in (item["index"] for item in told["items"]) if "error" in one}
@@ -127,10 +131,23 @@ class OpenSearch:
         return told
 
 
-def _lines(id: str, document: Document) -> Iterator[bytes]:
+def _bulks(documents: Mapping[str, Document]) -> Iterator[bytes]:
+    """All of them as few requests of a size that OpenSearch takes (100 MB by default), and with little memory."""
+    words = bytearray()
+    for id, document in documents.items():
+        lines = _lines(id, document)
+        if words and len(words) + len(lines) > BULK_BYTES_MAX:
+            yield bytes(words)
+            words.clear()
+        words += lines
+    if words:
+        yield bytes(words)
+
+
+def _lines(id: str, document: Document) -> bytes:
     texts = {"id": id, TITLE: folded([document.title]), BODY: folded([document.body])}
-    yield orjson.dumps({"index": {"_index": INDEX, "_id": id}})
-    yield orjson.dumps(orjson.loads(document.encode()) | texts)
+    action = orjson.dumps({"index": {"_index": INDEX, "_id": id}})
+    return b"%b\n%b\n" % (action, orjson.dumps(orjson.loads(document.encode()) | texts))
 
 
 def _document(source: dict[str, Any]) -> Document:

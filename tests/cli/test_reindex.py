@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from shared.kit.fakes import FakeClock
 from shared.kit.lake import open_lake
 from shared.kit.search import open_search
 from shared.kit.settings import Suite
+from shared.kit.sqlite_search import SqliteSearch
 from tests.conftest import Closer
 
 T0 = 1_700_000_000_123_456_789
@@ -54,6 +56,29 @@ async def test_an_index_that_was_lost_is_filled_again(tmp_path: Path, closing: C
     assert await _filled(suite) == 701
     assert await _filled(suite) == 701
     assert len(await found(suite, closing, "note")) == 700
+
+
+class Picky(SqliteSearch):
+    """The real index, which will not have some titles."""
+
+    async def put(self, documents: Mapping[str, Document]) -> dict[str, str]:
+        refused = {id: "not that" for id, one in documents.items() if "bad" in one.title}
+        await super().put({id: one for id, one in documents.items() if id not in refused})
+        return refused
+
+
+async def test_documents_that_the_index_refused_are_named(
+    tmp_path: Path, closing: Closer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Suite(var=tmp_path)
+    bad = document("bad", T0)
+    await in_lake(suite, [document("good", T0), bad])
+    path = tmp_path / "search" / "alt_news.db"
+    monkeypatch.setattr("shared.cli.reindex.open_search", lambda _: Picky(path))
+
+    with pytest.raises(Trouble, match=f"1 documents are in the index, which refused 1: {bad.id}: not that"):
+        await _filled(suite)
+    assert len(await found(suite, closing, "good")) == 1
 
 
 async def _filled(suite: Suite) -> int:

@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from shared.contract.errors import Unavailable
 from shared.contract.tables import LAKE_DOCUMENTS, LAKE_TABLES, LAKE_TICKS
 from shared.kit import lake as lake_module
+from shared.kit import lake_child
 from shared.kit.lake import Lake, Span, open_lake, where
 from shared.kit.settings import SettingsError, Suite
 from tests.conftest import Closer
@@ -123,16 +124,21 @@ async def test_of_many_writers_at_once_one_wins_and_the_others_learn_how_far_it_
         closing(one.close)
         await one.append(LAKE_TICKS, ticks(1, first=lakes.index(one)))
 
+    after = 0
     for turn in range(3):
-        after = turn * 10
-        spans = [Span("TICKS", after, after + 10) for _ in lakes]
+        spans = [Span("TICKS", after, after + number) for number in range(1, 9)]
         told = await asyncio.gather(
-            *(one.append(LAKE_TICKS, ticks(100), span=span) for one, span in zip(lakes, spans, strict=True)),
+            *(
+                one.append(LAKE_TICKS, ticks(100, first=span.upto * 1000), span=span)
+                for one, span in zip(lakes, spans, strict=True)
+            ),
             return_exceptions=True,
         )
-        assert {one for one in told if not isinstance(one, Unavailable)} == {after + 10}
-
-    assert await lakes[0].count(LAKE_TICKS) == len(lakes) + 300
+        [after] = {one for one in told if not isinstance(one, BaseException)}
+        assert all(isinstance(one, int | Unavailable) for one in told)
+        won = [row["sequence"] for row in rows(suite) if row["sequence"] >= after * 1000]
+        assert won == list(range(after * 1000, after * 1000 + 100))
+        assert await lakes[0].count(LAKE_TICKS) == len(lakes) + 100 * (turn + 1)
 
 
 async def test_small_files_become_one_while_others_are_written(lake: Lake, suite: Suite) -> None:
@@ -148,6 +154,34 @@ async def test_small_files_become_one_while_others_are_written(lake: Lake, suite
     assert len(table(suite).file_uris()) == 1
     assert await lake.vacuum(LAKE_TICKS, 0) >= 4
     assert [row["sequence"] for row in rows(suite)] == list(range(80))
+
+
+def test_all_that_makes_a_table_is_on_disk_before_it_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[str] = set()
+    monkeypatch.setattr(
+        lake_child.os, "fsync", lambda number: synced.add(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
+    monkeypatch.setattr(lake_child, "CONFIGURATION", {"delta.checkpointInterval": "2"})
+    root = tmp_path / "ticks"
+    ask = {"uri": str(root), "options": {}, "partition_by": ["venue", "date"], "kinds": dict(LAKE_TICKS.columns)}
+    tables = lake_child.Tables()
+
+    def all_of_it() -> set[str]:
+        return {str(path) for path in (tmp_path, *root.rglob("*"), root)}
+
+    for n in range(4):
+        rows = lake_module._packed(LAKE_TICKS, ticks(10, first=n * 10))
+        lake_child.append(tables, ask | {"rows": rows})
+    assert all_of_it() <= synced
+    assert {path.name for path in (root / "_delta_log").iterdir()} > {"_last_checkpoint"}
+    synced.clear()
+    before = all_of_it()
+    assert lake_child.compact(tables, ask) == {"removed": 4, "added": 1}
+    made = all_of_it() - before
+    assert made
+    assert made <= synced
 
 
 async def test_the_process_behind_it_may_die_and_goes_when_there_is_nothing_to_do(

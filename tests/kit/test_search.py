@@ -13,7 +13,7 @@ import pytest
 from services.sink_alt.core.query import terms
 from shared.contract.documents import Document, Found, Wanted
 from shared.contract.errors import Unavailable
-from shared.kit.opensearch_search import OpenSearch
+from shared.kit.opensearch_search import OpenSearch, _bulks
 from shared.kit.search import Search, open_search
 from shared.kit.settings import Suite
 from shared.kit.sqlite_search import SqliteSearch
@@ -210,6 +210,16 @@ async def test_everything_that_was_put_is_counted(shelf: Shelf) -> None:
 
     assert await shelf.search.put({}) == {}
     assert await shelf.search.settle() == before + 2
+
+
+async def test_many_bytes_are_put_in_several_goes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.kit.opensearch_search.BULK_BYTES_MAX", 4000)
+    documents = [shelf.document(f"d{n}", "x " * size) for n, size in enumerate((100, 9000, 100, 100, 9000))]
+    bulks = list(_bulks({one.id: one for one in documents}))
+    assert [bulk.count(b"\n") // 2 for bulk in bulks] == [1, 1, 2, 1]
+
+    await shelf.put(*documents)
+    assert sorted(await shelf.titles("x")) == ["d0", "d1", "d2", "d3", "d4"]
 
 
 @pytest.mark.opensearch

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import calendar
 import math
-import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_tz
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from services.sink_alt.core.intake import received
 from services.sink_alt.core.mentions import Mentions
 from services.sink_alt.core.plain import plain
 from services.sink_alt.settings import Source
-from shared.contract.documents import BODY_MAX, TITLE_MAX, URL_MAX, Document, instant
+from shared.contract.base import Symbol, instant
+from shared.contract.documents import BODY_MAX, TITLE_MAX, Document, Language, Sentiment, Tag, Url
 from shared.contract.errors import Refused
 
 TITLE_OF_BODY = 120
-WEB = re.compile(r"https?://\S+", re.IGNORECASE)
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+HTML_MAX = 10 * BODY_MAX
+"""So much of a text is looked at."""
+SYMBOL, TAG, URL = TypeAdapter[str](Symbol), TypeAdapter[str](Tag), TypeAdapter[str](Url)
+LANGUAGE, SENTIMENT = TypeAdapter[str](Language), TypeAdapter[float](Sentiment)
+
+T = TypeVar("T")
+
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 10**11, 10**14, 10**17
 """A number from here on counts these; a smaller one counts seconds. As seconds, the first is the year 5138."""
 
@@ -41,22 +49,21 @@ def documents(
 
 def document(entry: Mapping[str, Any], source: Source, mentions: Mentions, now_ns: int) -> Document:
     """One entry. What is too long is cut, and what a feed says of no use is left out; without a time it is of now."""
-    body = plain(_text(entry.get("body")))[:BODY_MAX]
-    title = plain(_text(entry.get("title")))[:TITLE_MAX] or body.replace("\n", " ")[:TITLE_OF_BODY]
-    url = _text(entry.get("url"))
-    language = _text(entry.get("language")) or source.language
-    symbols = {*source.symbols, *_texts(entry.get("symbols")), *mentions.of(f"{title}\n{body}")}
+    body = plain(_text(entry.get("body"))[:HTML_MAX])[:BODY_MAX]
+    title = plain(_text(entry.get("title"))[:HTML_MAX])[:TITLE_MAX] or body.replace("\n", " ")[:TITLE_OF_BODY]
+    symbols = {*source.symbols, *_fitting(SYMBOL, entry.get("symbols")), *mentions.of(f"{title}\n{body}")}
+    tags = [text[:64] for text in _texts(entry.get("tags"))]
     words = {
         "event_ns": moment(entry.get("timestamp"), now_ns),
         "category": source.category,
         "source": source.name,
         "title": title,
         "body": body,
-        "url": url if WEB.fullmatch(url) and len(url) <= URL_MAX else "",
+        "url": _first(URL, _text(entry.get("url"))) or "",
         "symbols": sorted(symbols)[:100],
-        "sentiment": entry.get("sentiment"),
-        "language": language if LANGUAGE.fullmatch(language) else None,
-        "tags": [tag[:64] for tag in (*source.tags, *_texts(entry.get("tags")))][:100],
+        "sentiment": _first(SENTIMENT, entry.get("sentiment")),
+        "language": _first(LANGUAGE, _text(entry.get("language")), source.language),
+        "tags": [*source.tags, *_fitting(TAG, tags)][:100],
     }
     return received(Document.model_validate(words), now_ns)
 
@@ -72,13 +79,26 @@ def moment(given: Any, now_ns: int) -> int:
         return round(given * unit)
     try:
         return instant(given)
-    except ValueError:
+    except ValueError as error:
         if parsed := parsedate_tz(str(given)):
             return (calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0)) * 10**9
-        raise
+        raise ValueError(f"timestamp: {error}") from None
 
 
 _UNITS = ((NANOSECONDS, 1), (MICROSECONDS, 10**3), (MILLISECONDS, 10**6))
+
+
+def _fitting(kind: TypeAdapter[T], given: Any) -> list[T]:
+    """Those of some texts that can be what they are meant for."""
+    return [fit for text in _texts(given) if (fit := _first(kind, text)) is not None]
+
+
+def _first(kind: TypeAdapter[T], *given: Any) -> T | None:
+    """The first that can be what it is meant for; what a feed says of no use costs no document."""
+    for one in given:
+        with suppress(ValidationError):
+            return kind.validate_python(one)
+    return None
 
 
 def _text(given: Any) -> str:

@@ -6,14 +6,18 @@ import base64
 import json
 import math
 import re
+from contextlib import suppress
 
-from shared.contract.documents import Place, Term, instant, tokens
+from shared.contract.base import INT64_MAX, bound
+from shared.contract.documents import Place, Term, tokens
 from shared.contract.errors import Refused
 
 LETTERS_MAX = 500
 TERMS_MAX = 32
 PREFIX_MIN = 2
+CURSOR_MAX = 500
 
+ID = re.compile(r"[0-9a-f]{0,64}")
 PIECE = re.compile(r'(-?)(?:"([^"]*)"|([^\s"]+))')
 MEND = 'give words, "phrases", -not and prefix*'
 
@@ -57,11 +61,10 @@ def moment(text: str | None, field: str) -> int | None:
     if text is None:
         return None
     try:
-        return instant(text)
+        return bound(text)
     except ValueError as error:
         # A + in a query means a space unless it is escaped, which is easily forgotten.
-        why = str(error).removeprefix("timestamp: ")
-        raise Refused("INVALID", f"{field}: {why}; a + must be sent as %2B", field=field) from None
+        raise Refused("INVALID", f"{field}: {error}; a + must be sent as %2B", field=field) from None
 
 
 def written(place: Place) -> str:
@@ -74,10 +77,11 @@ def read(cursor: str | None) -> Place | None:
     """The place that a cursor names."""
     if cursor is None:
         return None
-    try:
-        score, event_ns, id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if type(score) is float and math.isfinite(score) and type(event_ns) is int and type(id) is str:
+    with suppress(ValueError, TypeError):
+        words = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) if len(cursor) <= CURSOR_MAX else b""
+        score, event_ns, id = json.loads(words)
+        is_id = type(id) is str and ID.fullmatch(id)
+        is_time = type(event_ns) is int and 0 <= event_ns <= INT64_MAX
+        if is_id and is_time and type(score) is float and math.isfinite(score):
             return Place(score, event_ns, id)
-    except (ValueError, TypeError):
-        pass
     raise Refused("INVALID", "cursor: give the next_cursor of an earlier page, unchanged", field="cursor")

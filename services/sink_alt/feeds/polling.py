@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.sink_alt.feeds.fetching import Fetcher, FetchError
-from services.sink_alt.feeds.reading import Entry, UnreadableError, entries_of
+from services.sink_alt.feeds.reading import Entry, Form, UnreadableError, read_apart
 from services.sink_alt.settings import Settings, Source
 from shared.contract.documents import Document
 from shared.contract.errors import Unavailable
@@ -100,9 +100,10 @@ class Poller:
         page = await self._fetcher.fetch(source, marks)
         if page is None:
             return "unchanged"
-        # Megabytes of XML take a second or two.
-        entries = await asyncio.to_thread(entries_of, page.body, page.content_type, source)
-        documents, broken = self._make(entries, source, self._clock.now_ns())
+        form = Form(source.entries_max, source.entries, source.fields)
+        entries = await read_apart(page.body, page.content_type, form)
+        # Megabytes of text take some seconds.
+        documents, broken = await asyncio.to_thread(self._make, entries, source, self._clock.now_ns())
         known = set(seen)
         fresh = [one for one in documents if one.id not in known]
         for one in fresh:

@@ -1,15 +1,26 @@
-"""A page as its entries: RSS and Atom by feedparser, JSON Feed 1.1, and any other JSON by the fields that are named."""
+"""A page as its entries: RSS and Atom by feedparser, JSON Feed 1.1, and any other JSON by the fields that are named.
+
+Whoever wrote a page can make it so that feedparser takes hours for it, in one call that nothing else can run beside. So
+this is also a program, which reads one page and can be ended. It stands on nothing of the project, since that would be
+imported with it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
+import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
 
 import orjson
 
-from services.sink_alt.settings import Source
+READ_MAX_S = 30.0
+"""A page of 5 MB takes some seconds."""
 
 JSON_FEED = "https://jsonfeed.org/version/1"
 XML_TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -22,11 +33,44 @@ class UnreadableError(Exception):
     """The page is no feed."""
 
 
-def entries_of(body: bytes, content_type: str, source: Source) -> list[Entry]:
+@dataclass(frozen=True)
+class Form:
+    """How many entries are read of a page; and of other JSON where they stand, and in them what."""
+
+    entries_max: int
+    entries: str | None = None
+    fields: Mapping[str, str] | None = None
+
+
+async def read_apart(body: bytes, content_type: str, form: Form) -> list[Entry]:
+    """The entries of a page, read by a process of its own, which is ended when it takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", __file__),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    words = orjson.dumps({"content_type": content_type, "form": asdict(form)})
+    try:
+        async with asyncio.timeout(READ_MAX_S):
+            told, _ = await process.communicate(words + b"\n" + body)
+    except TimeoutError:
+        raise UnreadableError(f"cannot be read within {READ_MAX_S:g} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    answer: dict[str, Any] = json.loads(told) if told else {"error": "its reader died"}
+    if "error" in answer:
+        raise UnreadableError(answer["error"])
+    return answer["entries"]
+
+
+def entries_of(body: bytes, content_type: str, form: Form) -> list[Entry]:
     """The entries of a page, at most as many as are read of it."""
     try:
-        if source.entries is not None:
-            found = _mapped(orjson.loads(body), source)
+        if form.entries is not None:
+            found = _mapped(orjson.loads(body), form.entries, form.fields or {})
         elif body.lstrip()[:1] == b"{":
             found = _json_feed(orjson.loads(body))
         else:
@@ -35,14 +79,20 @@ def entries_of(body: bytes, content_type: str, source: Source) -> list[Entry]:
         raise
     except Exception as error:  # feedparser fails in many ways on what is no feed
         raise UnreadableError(f"cannot be read: {error!r}"[:200]) from error
-    return found[: source.entries_max]
+    return found[: form.entries_max]
 
 
 def _xml(body: bytes, content_type: str) -> list[Entry]:
     import feedparser
 
-    # Not as bytes: these might be taken for the name of a file.
-    page: Any = feedparser.parse(BytesIO(body), response_headers={"content-type": content_type})
+    # Not as bytes: these might be taken for the name of a file. What is HTML becomes plain text later, so there is
+    # nothing to be made safe, or whole, within it.
+    page: Any = feedparser.parse(
+        BytesIO(body),
+        response_headers={"content-type": content_type},
+        resolve_relative_uris=False,
+        sanitize_html=False,
+    )
     if not page.get("version") and not page.entries:
         raise UnreadableError(f"is neither RSS nor Atom: {page.get('bozo_exception', 'no entries')}"[:200])
     language = page.feed.get("language", "")
@@ -81,11 +131,11 @@ def _json_feed(page: Any) -> list[Entry]:
     ]
 
 
-def _mapped(page: Any, source: Source) -> list[Entry]:
-    items = _at(page, source.entries or "")
+def _mapped(page: Any, where: str, fields: Mapping[str, str]) -> list[Entry]:
+    items = _at(page, where)
     if not isinstance(items, list):
-        raise UnreadableError(f"has no list at {source.entries!r}")
-    return [{field: _at(item, path) for field, path in source.fields.items()} for item in items]
+        raise UnreadableError(f"has no list at {where!r}")
+    return [{field: _at(item, path) for field, path in fields.items()} for item in items]
 
 
 def _at(words: Any, path: str) -> Any:
@@ -93,3 +143,18 @@ def _at(words: Any, path: str) -> Any:
     for name in path.split(".") if path else ():
         words = words.get(name) if isinstance(words, Mapping) else None
     return words
+
+
+def main() -> None:
+    """Read the page that comes in, behind a line that says how; tell its entries, or why there are none."""
+    signal.alarm(2 * int(READ_MAX_S))  # whoever asked may have died
+    words = orjson.loads(sys.stdin.buffer.readline())
+    try:
+        told = {"entries": entries_of(sys.stdin.buffer.read(), words["content_type"], Form(**words["form"]))}
+    except UnreadableError as error:
+        told = {"error": str(error)}
+    sys.stdout.write(json.dumps(told))  # orjson has no words for half of a character
+
+
+if __name__ == "__main__":
+    main()

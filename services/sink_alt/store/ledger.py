@@ -76,13 +76,14 @@ class Ledger:
         await self._run("INSERT OR REPLACE INTO commits VALUES (?, ?)", number, words)
 
     async def end(self, store: str, place: int, now_ns: int) -> None:
-        """The lake has the commit of this number and none after it: settle what that held, forget what was not made."""
+        """The lake has come to the commit of this number: settle what that held, forget what was not made before it.
+        One of a higher number may still be made, by a process that outlived the one that asked for it."""
 
         def made(connection: sqlite3.Connection) -> None:
             for [words] in connection.execute("SELECT outcomes FROM commits WHERE number = ?", (place,)).fetchall():
                 outcomes = {(sequence, id): outcome for sequence, id, outcome in json.loads(words)}
                 _settle(connection, store, outcomes, now_ns)
-            connection.execute("DELETE FROM commits")
+            connection.execute("DELETE FROM commits WHERE number <= ?", (place,))
 
         await self._file.run(made)
 

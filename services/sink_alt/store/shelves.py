@@ -56,7 +56,8 @@ class SearchShelf:
 
 class LakeShelf:
     """The lake, which would hold twice what is written twice. So outcomes are written down before, under the number of
-    the commit that makes them true, and the lake knows the number of the latest that it has."""
+    the commit that makes them true, and the lake knows the number of the latest that it has. Of two commits that begin
+    at the same place it takes one. Their numbers are times, so that none is taken for another."""
 
     name = "lake"
 
@@ -77,11 +78,12 @@ class LakeShelf:
             return
         assert self._place is not None, "mend comes first"
         before, self._place = self._place, None
-        await self._ledger.begin(before + 1, outcomes)
-        span = Span(SOURCE, before, before + 1)
+        number = max(before + 1, self._clock.now_ns())
+        await self._ledger.begin(number, outcomes)
+        span = Span(SOURCE, before, number)
         place = await self._lake.append(LAKE_DOCUMENTS, _columns(list(documents.values())), span=span)
-        if place != before + 1:
-            raise Unavailable("somebody else writes documents into this lake; one suite alone may do so")
+        if place != number:
+            raise Unavailable("another process wrote documents into this lake; one suite alone may do so")
         await self._made(place)
 
     async def _made(self, place: int) -> None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from services.sink_ticks.core.sheets import Row, Sheets
-from shared.contract.base import Message
+from shared.contract.base import TIME_NS_MAX, Message
 from shared.contract.errors import Refused
 from shared.contract.market import Amendment, Bar, Interval, Quote, Tick
 from shared.contract.records import OrderRecord
@@ -29,9 +29,6 @@ from shared.contract.tables import (
 Rows = list[tuple[Table | LakeTable, Row]]
 Make = Callable[[Message, int], Rows]
 """How a message with its number in the stream becomes rows, perhaps of different tables."""
-
-TIME_NS_MAX = 9_200_000_000_000_000_000
-"""In the year 2261, where the timestamps of QuestDB end. One row beyond it would have a whole write refused."""
 
 
 def on_the_tape(message: Message, number: int) -> Rows:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.contract.base import INT64_MAX
 from shared.contract.tables import LakeTable, Table
 from shared.contract.texts import Texts
 from shared.contract.ticks import TickColumns
@@ -27,6 +28,7 @@ class Sheet:
     def __init__(self, table: Table | LakeTable) -> None:
         kinds = {"timestamp": pa.int64(), **{name: ARROW[kind] for name, kind in table.columns.items()}}
         self._schema = pa.schema(list(kinds.items()))
+        self._whole = [at for at, kind in enumerate(kinds.values()) if kind == pa.int64()]
         self._batches: list[pa.RecordBatch] = []
         self._rows: list[Row] = []
         self._gathered = 0
@@ -37,6 +39,10 @@ class Sheet:
         return self._gathered + len(self._rows)
 
     def add(self, row: Row, number: int) -> None:
+        """Add a message's row; ValueError when it cannot be one, since later it would keep all others from theirs."""
+        for at in self._whole:
+            if not -INT64_MAX <= (row[at] or 0) <= INT64_MAX:
+                raise ValueError(f"{self._schema.names[at]}: {row[at]} has more than 64 bits")
         self._rows.append(row)
         self._note(number)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -34,16 +33,26 @@ class Hold(Generic[S]):
     takes only what it has not. Rows that a commit was tried with stay together until it is known what became of it.
     """
 
-    def __init__(self, lake: Lake, source: str, tables: tuple[LakeTable, ...], empty: Callable[[], S]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        source: str,
+        tables: tuple[LakeTable, ...],
+        empty: Callable[[], S],
+        count: Callable[[str, int], None],
+    ) -> None:
+        """`count` is told of each write: the table, and how many rows."""
         self.source = source
         self.open = empty()
         self.upto = 0
         self._lake = lake
         self._tables = tables
         self._empty = empty
+        self._count = count
         self._places: dict[str, int] = {}
         self._sealed: tuple[S, int, bool] | None = None
         self._anew = False
+        self._over = False
         self._committing = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -53,14 +62,19 @@ class Hold(Generic[S]):
 
     @property
     def place(self) -> int:
-        """Up to here the lake has all of the stream; Unavailable while that is not known."""
+        """Up to here the lake has all of the stream; Unavailable while that is not known.
+
+        Of a stream that was made anew it has nothing yet: there it is up to where rows wait.
+        """
         if self.known is None:
             raise Unavailable("how far the lake has come is not known yet")
-        return self.known
+        if self._over:
+            return 0
+        return self.upto if self._anew or (self._sealed and self._sealed[2]) else self.known
 
     @property
     def known(self) -> int | None:
-        """The same; None while it is not known."""
+        """Up to which message the lake holds the stream that it knows; None while that is not known."""
         return self._places.get(self._tables[0].name)
 
     async def recall(self) -> None:
@@ -69,35 +83,34 @@ class Hold(Generic[S]):
             if table.name not in self._places:
                 self._places[table.name] = await self._lake.place(table, self.source)
 
-    async def commit(self) -> Counter[str]:
-        """Have the lake take what waits; how many rows of which table. Unavailable: it waits still."""
-        written: Counter[str] = Counter()
+    async def commit(self) -> None:
+        """Have the lake take what waits. Unavailable: some of it waits still."""
         async with self._committing:
             if self._sealed is None:
-                if not self.upto or (self.upto <= self.place and not self._anew):
-                    return written
+                if not self.upto or (not self._anew and self.upto <= (self.known or 0)):
+                    return
                 self._sealed, self.open = (self.open, self.upto, self._anew), self._empty()
                 self._anew = False
             waiting, upto, anew = self._sealed
             for table in reversed(self._tables):
                 if table.name in waiting or table is self._tables[0] or anew:
-                    written[table.name] += await self._write(table, waiting.get(table.name), upto, anew)
+                    await self._write(table, waiting.get(table.name), upto, anew)
             self._sealed = None
-        return +written
 
     async def goes_on(self, number: int) -> None:
         """What comes next has this number. If that is no new one, the stream was lost and made anew."""
         if number <= max(self.upto, self.place):
+            self._over = True
             await self.commit()
-            self.upto, self._anew = 0, True
+            self.upto, self._anew, self._over = 0, True, False
 
-    async def _write(self, table: LakeTable, rows: Rows | None, upto: int, anew: bool) -> int:
+    async def _write(self, table: LakeTable, rows: Rows | None, upto: int, anew: bool) -> None:
         count = 0
         while (after := self._places[table.name]) < upto or (anew and after != upto):
             columns = rows.columns(0 if anew else after) if rows is not None else _none(table)
             count = len(columns["timestamp"])
             self._places[table.name] = await self._lake.append(table, columns, span=Span(self.source, after, upto))
-        return count
+        self._count(table.name, count)
 
 
 class Holds(Generic[S]):
@@ -117,12 +130,10 @@ class Holds(Generic[S]):
         for hold in self._holds:
             await hold.recall()
 
-    async def commit(self) -> Counter[str]:
-        """Have the lake take all that waits; how many rows of which table."""
-        written: Counter[str] = Counter()
+    async def commit(self) -> None:
+        """Have the lake take all that waits. Unavailable: of each stream some may wait still."""
         for hold in self._holds:
-            written += await hold.commit()
-        return written
+            await hold.commit()
 
     def stats(self) -> dict[str, Any]:
         return {

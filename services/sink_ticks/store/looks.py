@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from shared.contract.base import Symbol, Venue, rfc3339
+from shared.contract.base import INT64_MAX, Symbol, Venue, bound, rfc3339
 from shared.contract.errors import NotFound, Refused
 from shared.contract.tables import LAKE_TABLES, TABLES, TICKS, LakeTable, Table
 from shared.kit import Lake, Tape
-from shared.kit.frames import TIME_NS_MAX
+
+NANOS_DIGITS = len(str(INT64_MAX))
 
 T = TypeVar("T", Table, LakeTable)
 
@@ -67,17 +67,12 @@ def time_of(text: str | None, field: str) -> int | None:
     """A time of the query: RFC 3339, or nanoseconds since 1970."""
     if text is None:
         return None
-    if text.isascii() and text.isdigit() and int(text) <= TIME_NS_MAX:
+    if text.isascii() and text.isdigit() and len(text) <= NANOS_DIGITS and int(text) <= INT64_MAX:
         return int(text)
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        given = f"{field} must be RFC 3339 with a time zone (2026-01-31T09:30:00Z) or nanoseconds since 1970"
-        raise Refused("INVALID", f"{given}, not {text!r}", field=field)
-    # A float of seconds cannot hold the microseconds.
-    return int(at.replace(microsecond=0).timestamp()) * 1_000_000_000 + at.microsecond * 1000
+        return bound(text)
+    except ValueError as error:
+        raise Refused("INVALID", f"{field}: {error}; or give nanoseconds since 1970", field=field) from None
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""Tally: how many rows went into a store, and how many messages it will not have, since this process began."""
+"""Tally: how many rows went into a store since this process began."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
-from shared.contract.errors import Refused
-from shared.kit import Meter, Unheard
+from shared.kit import Meter
 
 
 class Tally:
@@ -14,13 +12,10 @@ class Tally:
 
     def __init__(self, store: str, meter: Meter) -> None:
         self.written: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
         self._store, self._meter = store, meter
 
-    def add(self, written: Mapping[str, int], unheard: Unheard) -> None:
-        self.written.update(written)
-        for table, count in written.items():
+    def add(self, table: str, count: int) -> None:
+        """So many rows of a table were written just now."""
+        if count:
+            self.written[table] += count
             self._meter.count("rows_written", count, store=self._store, table=table)
-        for _, error in unheard:
-            reason = error.code.lower() if isinstance(error, Refused) else "unreadable"
-            self.refused[reason] += 1

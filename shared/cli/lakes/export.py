@@ -19,6 +19,7 @@ from pyarrow import csv
 from shared.cli.lakes.reading import Bounds, reading
 from shared.cli.lakes.words import Format, Kind
 from shared.cli.trouble import Trouble
+from shared.contract.base import bound
 from shared.kit.settings import Suite
 
 SAME = {
@@ -73,9 +74,9 @@ def question(wanted: Wanted) -> tuple[str, list[Any]]:
             values.append(value)
     for name, text, sign in (("from", wanted.begin, ">="), ("to", wanted.end, "<")):
         if text is not None:
-            at = _time(text, name)
+            at_ns = _time(text, name)
             conditions += [f"timestamp_ns {sign} ?", f"date {sign[0]}= ?"]
-            values += [_ns(at), at.date()]
+            values += [at_ns, datetime.fromtimestamp(at_ns // 10**9, UTC).date()]
     same, first = SAME[wanted.table]
     sql = (
         f"SELECT * EXCLUDE (date) FROM {wanted.table.value} WHERE {' AND '.join(conditions)} "
@@ -84,21 +85,12 @@ def question(wanted: Wanted) -> tuple[str, list[Any]]:
     return sql, values
 
 
-def _time(text: str, name: str) -> datetime:
+def _time(text: str, name: str) -> int:
     try:
-        at = datetime.fromisoformat(text)
+        return bound(f"{text}T00:00:00Z" if len(text) == len("2026-01-31") else text)
     except ValueError:
-        at = None
-    if at is not None and at.tzinfo is None and len(text) == len("2026-01-31"):
-        at = at.replace(tzinfo=UTC)
-    if at is None or at.tzinfo is None:
-        raise Trouble(f"--{name} must be RFC 3339 with a time zone (2026-01-31T09:30:00Z) or a day, not {text!r}")
-    return at.astimezone(UTC)
-
-
-def _ns(at: datetime) -> int:
-    # A float of seconds cannot hold the microseconds.
-    return int(at.replace(microsecond=0).timestamp()) * 1_000_000_000 + at.microsecond * 1000
+        given = "must be RFC 3339 with a time zone (2026-01-31T09:30:00Z) or a day"
+        raise Trouble(f"--{name} {given}, not {text!r}") from None
 
 
 def _as_parquet(batches: Iterator[Any], path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from services.sink_alt.core.entries import documents, moment
 from services.sink_alt.core.mentions import Mentions
 from services.sink_alt.core.plain import plain
-from services.sink_alt.feeds.reading import UnreadableError, entries_of
+from services.sink_alt.feeds.reading import Form, UnreadableError, entries_of, read_apart
 from services.sink_alt.settings import Settings, Source
 from shared.contract.base import rfc3339
 from shared.contract.documents import Document
@@ -26,9 +27,14 @@ def source(**words: Any) -> Source:
     return Source.model_validate({"name": "wire", "url": "https://wire.example/feed"} | words)
 
 
+def form(**words: Any) -> Form:
+    asked = source(**words)
+    return Form(asked.entries_max, asked.entries, asked.fields)
+
+
 def read(page: str, content_type: str = "", **words: Any) -> tuple[list[Document], list[str]]:
     asked = source(**words)
-    entries = entries_of((PAGES / page).read_bytes(), content_type, asked)
+    entries = entries_of((PAGES / page).read_bytes(), content_type, form(**words))
     return documents(entries, asked, NOW, mentions=MENTIONS)
 
 
@@ -70,11 +76,11 @@ def test_json_feed_is_read() -> None:
 def test_other_json_is_read_by_the_fields_that_are_named() -> None:
     names = {"title": "headline", "body": "summary", "url": "link.href", "timestamp": "published"}
     names |= {"symbols": "tickers", "sentiment": "score"}
-    [found], broken = read("other.json", entries="data.articles", fields=names, language="en")
+    [found, second], broken = read("other.json", entries="data.articles", fields=names, language="en")
 
     assert (found.title, found.body, found.url) == ("Earnings", "beat", "https://other.example/1")
     assert (found.timestamp, found.symbols, found.sentiment) == ("2026-01-31T09:30:00Z", ("AAPL", "SPY"), 0.25)
-    assert len(broken) == 2
+    assert (second.title, second.sentiment, len(broken)) == ("Guidance", None, 1)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +88,17 @@ def test_other_json_is_read_by_the_fields_that_are_named() -> None:
 )
 def test_what_is_no_feed_is_told(page: bytes) -> None:
     with pytest.raises(UnreadableError):
-        entries_of(page, "text/html", source())
+        entries_of(page, "text/html", form())
 
 
 def test_a_page_is_never_taken_for_the_name_of_a_file() -> None:
     with pytest.raises(UnreadableError):
-        entries_of(str(PAGES / "rss.xml").encode(), "", source())
+        entries_of(str(PAGES / "rss.xml").encode(), "", form())
 
 
 def test_a_page_that_ends_in_the_middle_gives_what_is_whole() -> None:
     whole = (PAGES / "rss.xml").read_bytes()
-    entries = entries_of(whole[: whole.index(b"<content:encoded>")], "", source())
+    entries = entries_of(whole[: whole.index(b"<content:encoded>")], "", form())
     found, _ = documents(entries, source(), NOW, mentions=MENTIONS)
     assert found[0].title == "Bitcoin & gold rise"
 
@@ -102,7 +108,7 @@ def test_entities_are_not_made_into_megabytes() -> None:
     item = "<channel><item><title>&i;</title></item></channel>"
     page = f'<!DOCTYPE x [<!ENTITY a "aaaa">{lots}]><rss version="2.0">{item}</rss>'
     try:
-        entries = entries_of(page.encode(), "", source())
+        entries = entries_of(page.encode(), "", form())
     except UnreadableError:
         return
     assert all(len(entry["title"]) < 10_000 for entry in entries)
@@ -110,12 +116,25 @@ def test_entities_are_not_made_into_megabytes() -> None:
 
 def test_a_file_of_this_machine_is_not_read_into_a_document() -> None:
     page = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><rss version="2.0"><channel><item><title>t&a;</title>'
-    entries = entries_of(f"{page}</item></channel></rss>".encode(), "", source())
+    entries = entries_of(f"{page}</item></channel></rss>".encode(), "", form())
     assert "root" not in str(entries)
 
 
+async def test_a_page_is_read_by_a_process_of_its_own() -> None:
+    page = (PAGES / "rss.xml").read_bytes()
+    assert await read_apart(page, "", form()) == entries_of(page, "", form())
+    with pytest.raises(UnreadableError, match="neither RSS nor Atom"):
+        await read_apart(b"garbage", "", form())
+
+
+async def test_a_page_that_is_meant_to_take_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.sink_alt.feeds.reading.READ_MAX_S", 0.5)
+    with pytest.raises(UnreadableError, match="within"):
+        await read_apart(b"\n" * 1_000_000 + (PAGES / "rss.xml").read_bytes(), "", form())
+
+
 def test_no_more_entries_are_read_than_are_wanted() -> None:
-    assert len(entries_of((PAGES / "rss.xml").read_bytes(), "", source(entries_max=1))) == 1
+    assert len(entries_of((PAGES / "rss.xml").read_bytes(), "", form(entries_max=1))) == 1
 
 
 def test_too_long_is_cut_and_useless_is_left_out() -> None:
@@ -130,6 +149,27 @@ def test_too_long_is_cut_and_useless_is_left_out() -> None:
     assert (len(found.title), len(found.body), found.url, found.language) == (1000, 100_000, "", None)
     assert found.tags == ("x" * 64,)
     assert found.event_ns == NOW
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [
+        {"url": "http:///x"},
+        {"url": "http://x.example/\ud800"},
+        {"symbols": ["S&P 500", "x" * 40]},
+        {"sentiment": "high"},
+        {"sentiment": 7},
+        {"sentiment": float("nan")},
+        {"language": "tlhIngan Hol"},
+        {"tags": ["\x00"]},
+    ],
+)
+def test_a_field_of_no_use_costs_no_document(useless: dict[str, Any]) -> None:
+    entry = {"title": "t", "symbols": ["spy"], "tags": ["x"]} | useless
+    [found], broken = documents([entry], source(), NOW, mentions=MENTIONS)
+    assert (found.url, found.sentiment, found.language, broken) == ("", None, None, [])
+    assert found.symbols == (() if "symbols" in useless else ("SPY",))
+    assert found.tags == (() if "tags" in useless else ("x",))
 
 
 def test_an_entry_of_next_week_is_broken() -> None:
@@ -160,6 +200,34 @@ def test_times_are_read_as_feeds_write_them(given: Any) -> None:
     ],
 )
 def test_html_becomes_what_a_person_would_read(html: str, text: str) -> None:
+    assert plain(html) == text
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<a ", '<a b="', "<a b='<a b=\"", "<!--", "<!", "<?", "</", "<b>", "<svg>", "<svg></object>", "</object>",
+     "<script>", "</script", "<a =", "= ", "&#", "\n", " "],
+)  # fmt: skip
+@pytest.mark.parametrize("ends", [("", ""), ("", ">"), ("<svg>", ""), ("<svg>" * 9999, "</object>" * 9999)])
+def test_what_is_meant_to_take_for_ever_is_made_plain_at_once(part: str, ends: tuple[str, str]) -> None:
+    text = ends[0] + part * (100_000 // len(part)) + ends[1]
+    began = time.monotonic()
+    plain(text)
+    assert time.monotonic() - began < 10  # in squares, minutes
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("3 <x 4", "3 <x 4"),
+        ("<a title='1 > 0' b=2>x</a>", "x"),
+        ("<a title='never closed>x</a><p>y", "x\ny"),
+        ("a<svg/>b<SVG><p>x</p></Svg >c", "abc"),
+        ("a<script>never closed", "a"),
+        ("a<!-- never closed", "a"),
+    ],
+)
+def test_html_that_is_none_loses_no_more_than_it_must(html: str, text: str) -> None:
     assert plain(html) == text
 
 

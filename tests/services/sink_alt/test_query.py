@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,15 +64,32 @@ def test_any_text_is_a_question_or_refused(asked: str) -> None:
     assert all(word.isalnum() for term in found for word in term.words)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 2**63 - 1), st.text("0123456789abcdef"))
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(0, 2**63 - 1),
+    st.text("0123456789abcdef", max_size=32),
+)
 def test_a_cursor_leads_back_to_its_place(score: float, event_ns: int, id: str) -> None:
     assert query.read(query.written(Place(score, event_ns, id))) == Place(score, event_ns, id)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!!", "bnVsbA", "WzEsMiwzXQ", "W25hbiwxLCIiXQ", "é", "WzEuMCwxLCJhIl0x"])
+made_up = [
+    base64.urlsafe_b64encode(words.encode()).decode()
+    for words in (f'[0.5, {10**30}, "a"]', '[0.5, -1, "a"]', r'[0.5, 1, "\ud800"]', "[" * 100_000)
+]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "!!!", "bnVsbA", "WzEsMiwzXQ", "W25hbiwxLCIiXQ", "é", "WzEuMCwxLCJhIl0x", *made_up]
+)
 def test_a_cursor_that_nobody_gave_out_is_refused(cursor: str) -> None:
     with pytest.raises(Refused, match="next_cursor"):
         query.read(cursor)
+
+
+def test_a_bound_where_no_document_can_be_is_as_good_as_the_nearest() -> None:
+    assert query.moment("1600-01-01T00:00:00Z", "from") == 0
+    assert query.moment("9999-12-31T23:59:59Z", "to") == 2**63 - 1
 
 
 def test_a_time_without_a_zone_is_refused_and_the_plus_explained() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from services.sink_alt.service import wire
 from services.sink_alt.settings import Settings
+from services.sink_alt.store.shelves import SOURCE
 from shared.contract.documents import Document
 from shared.contract.errors import NotFound, Refused, Unavailable
 from shared.contract.subjects import DOCUMENT
@@ -35,6 +38,7 @@ class FlakyLake:
         self.real = kit.lake
         self.away = False
         self.dies = ""
+        self.left: Callable[[], Awaitable[int]] | None = None
 
     async def place(self, table: Any, source: str) -> int:
         self._check()
@@ -43,11 +47,19 @@ class FlakyLake:
     async def append(self, table: Any, columns: Any, *, span: Span) -> int:
         self._check()
         if self.dies == "before":
+            self.left = partial(self.real.append, table, columns, span=span)
             raise Unavailable("killed")
         place = await self.real.append(table, columns, span=span)
         if self.dies == "after":
             raise Unavailable("killed")
         return place
+
+    async def compact(self, table: Any) -> Any:
+        self._check()
+        return await self.real.compact(table)
+
+    async def vacuum(self, table: Any, hours: int) -> int:
+        return await self.real.vacuum(table, hours)
 
     def _check(self) -> None:
         if self.away:
@@ -179,6 +191,42 @@ async def test_a_commit_that_was_cut_short_is_made_once(sink: Sink, closing: Clo
     assert await sink.in_lake() == 4
 
 
+async def test_a_commit_that_another_writer_was_first_with_is_not_taken_for_made(sink: Sink) -> None:
+    await sink.hear("lake", _1=document("one"))
+    place = await sink.lake.real.place(LAKE_DOCUMENTS, SOURCE)
+    row = {name: [None] for name in LAKE_DOCUMENTS.columns} | {"timestamp": [T0], "category": ["other"]}
+    await sink.lake.real.append(LAKE_DOCUMENTS, row, span=Span(SOURCE, place, place + 1))
+    sink.kit.clock.advance(1)  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable, match="another process"):
+        await sink.hear("lake", _2=document("two"))
+    await sink.hear("lake", _2=document("two"))
+
+    assert sink.sums("lake") == {"stored": 2}
+    assert await sink.in_lake() == 3
+
+
+async def test_a_commit_that_is_made_after_its_asker_died_is_known(sink: Sink, closing: Closer) -> None:
+    """The lake's own process outlived it, and was only slow."""
+    await sink.hear("lake", _1=document("one"))
+    sink.lake.dies = "before"
+    sink.kit.clock.advance(1)  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable):
+        await sink.hear("lake", _2=document("two"), _3=document("three"))
+    orphan = sink.lake.left
+    assert orphan is not None
+
+    sink = restarted(sink, closing)
+    await sink.hear("lake", _4=document("four", event_ns=T0 + 48 * HOUR_NS))  # refused: it only asks where the lake is
+    await orphan()
+    sink.kit.clock.advance(1)  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable, match="another process"):
+        await sink.hear("lake", _3=document("three"), _5=document("five"))
+    await sink.hear("lake", _2=document("two"), _3=document("three"), _5=document("five"))
+
+    assert sink.sums("lake") == {"stored": 4, "refused_dated_ahead": 1}
+    assert await sink.in_lake() == 4
+
+
 async def test_a_lake_that_is_away_holds_up_itself_alone(sink: Sink) -> None:
     sink.lake.away = True
     with pytest.raises(Unavailable):
@@ -246,6 +294,12 @@ async def test_pages_lead_to_each_other(sink: Sink) -> None:
     assert titles == ["note 5", "note 4", "note 3", "note 2", "note 1"]
 
 
+async def test_bounds_beyond_every_document_find_them_all(sink: Sink) -> None:
+    await sink.hear("search", _1=document("note"))
+    found = await sink.ask("/search", from_="1600-01-01T00:00:00Z", to="9999-12-31T23:59:59Z")
+    assert found["count"] == 1
+
+
 async def test_flush_says_how_much_is_unread(sink: Sink) -> None:
     await sink.hear("search", _1=document("one"))
     sink.kit.bus.lags["ALT"] = 3
@@ -262,11 +316,15 @@ async def test_old_claims_and_outcomes_are_forgotten_and_sums_are_not(sink: Sink
     assert sink.sums("search") == {"stored": 2}
 
 
-async def test_the_lake_is_kept_tidy(sink: Sink) -> None:
+async def test_small_files_of_the_lake_become_one_and_a_lake_that_is_away_is_left_for_the_next_time(sink: Sink) -> None:
     for n in range(3):
         await sink.hear("lake", **{f"_{n}": document(f"n{n}")})
-    kit_lake, sink.kit.__dict__["lake"] = sink.lake, sink.lake.real
-    tidy = wire(sink.kit, Settings()).every[1].handler
-    await tidy()
-    sink.kit.__dict__["lake"] = kit_lake
-    assert await sink.in_lake() == 3
+    keep = next(row.handler for row in sink.service.every if row.handler.__name__ == "keep")
+    sink.lake.away = True
+    await keep()
+    sink.lake.away = False
+    await keep()
+
+    files = DeltaTable(str(sink.kit.suite.var / "lake" / LAKE_DOCUMENTS.name)).file_uris()
+    assert (len(files), await sink.in_lake()) == (1, 3)
+    assert 'lake_keeping_skipped_total{service="test",table="alt_docs"} 1.0' in sink.kit.meter.exposition().decode()

@@ -22,6 +22,7 @@ from tests.conftest import Closer
 PAGES = Path(__file__).with_name("pages")
 RSS = (PAGES / "rss.xml").read_bytes()
 TYPE = "application/rss+xml"
+BOMB = gzip.compress(bytes(50_000_000))
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,9 +80,9 @@ async def site() -> AsyncIterator[Site]:
 class Reader:
     """A sink with sources, visited when the test says."""
 
-    def __init__(self, kit: FakeKit, *sources: Source) -> None:
+    def __init__(self, kit: FakeKit, *sources: Source, timeout_s: float = 10) -> None:
         self.kit = kit
-        self.service = wire(kit, Settings(sources=sources, source_timeout_s=0.5, source_bytes_max=100_000))
+        self.service = wire(kit, Settings(sources=sources, source_timeout_s=timeout_s, source_bytes_max=100_000))
         self.poll = next(row.handler for row in self.service.every if row.handler.__name__ == "poll")
 
     async def visit(self, after_s: float = 300) -> list[Document]:
@@ -102,9 +103,9 @@ class Reader:
 
 @pytest.fixture
 def reader(kit: FakeKit, site: Site, closing: Closer) -> Callable[..., Reader]:
-    def made(*pages: str, **words: Any) -> Reader:
+    def made(*pages: str, timeout_s: float = 10, **words: Any) -> Reader:
         named = [Source(name=page.strip("/"), url=site.url(page), **{"private": True} | words) for page in pages]
-        opened = Reader(kit, *named)
+        opened = Reader(kit, *named, timeout_s=timeout_s)
         closing(kit.search.close)
         closing(opened.service.closes)
         return opened
@@ -194,7 +195,7 @@ def redirecting(to: str, status: int = 302) -> Answer:
 
 
 async def bomb(_: web.Request) -> web.StreamResponse:
-    return web.Response(body=gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"})
+    return web.Response(body=BOMB, headers={"Content-Encoding": "gzip"})
 
 
 async def test_one_that_fails_stops_no_other_and_its_fault_is_counted(site: Site, reader: Make) -> None:
@@ -202,11 +203,11 @@ async def test_one_that_fails_stops_no_other_and_its_fault_is_counted(site: Site
     site.gives("/gone", status=404)
     site.gives("/garbage", b"\x00\xff nothing of the kind")
     site.gives("/signin", b"<html><body>Sign in</body></html>", Content_Type="text/html")
-    site.answers |= {"/slow": lambda _: slowly(site), "/half": half, "/endless": endless, "/bomb": bomb}
+    site.answers |= {"/half": half, "/endless": endless, "/bomb": bomb}
     site.answers |= {"/loop": redirecting("/loop"), "/away": redirecting("ftp://x.example/feed")}
     site.gives("/good")
     faults = {"/error": "status_500", "/gone": "status_404", "/garbage": "unreadable", "/signin": "unreadable"}
-    faults |= {"/slow": "timeout", "/half": "broken", "/endless": "too_large", "/bomb": "too_large"}
+    faults |= {"/half": "broken", "/endless": "too_large", "/bomb": "too_large"}
     faults |= {"/loop": "redirected", "/away": "redirected"}
     wire = reader(*faults, "/good")
 
@@ -215,6 +216,13 @@ async def test_one_that_fails_stops_no_other_and_its_fault_is_counted(site: Site
         assert wire.counted(page.strip("/"), outcome), (page, wire.metrics())
     assert wire.counted("good", "read")
     assert sum(request.path == "/loop" for request in site.asked) == 6
+
+
+async def test_one_that_takes_too_long_is_given_up(site: Site, reader: Make) -> None:
+    site.answers["/slow"] = lambda _: slowly(site)
+    wire = reader("/slow", timeout_s=0.5)
+    assert await wire.visit() == []
+    assert wire.counted("slow", "timeout")
 
 
 async def test_after_failures_a_source_is_asked_less_often_until_it_answers(site: Site, reader: Make) -> None:

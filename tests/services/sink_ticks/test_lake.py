@@ -214,6 +214,32 @@ async def test_a_stream_that_was_lost_and_made_anew_is_kept_from_its_beginning(s
     assert shore.place() == 4
 
 
+async def test_a_stream_that_was_made_anew_is_followed_from_where_rows_wait(shore: Shore) -> None:
+    await shore.hear(tick("a"), first=100)
+    await shore.flush()
+    await shore.hear(tick("b"), first=101)
+    anew = heard(tick("c"), tick("d"), first=1)
+
+    shore.lake.away = {"ticks"}
+    with pytest.raises(Unavailable):
+        await shore.market_row().handler(anew)
+    assert shore.place() == 0
+    shore.lake.away = set()
+    await shore.market_row().handler(anew)
+    assert shore.place() == 2
+    shore.lake.away = {"ticks"}
+    with pytest.raises(Unavailable):
+        await shore.flush()
+    await shore.hear(tick("e"), first=3)
+    assert shore.place() == 3
+    shore.lake.away = set()
+    await shore.flush()
+    await shore.flush()
+
+    assert [row["trade_id"] for row in shore.rows(LAKE_TICKS)] == list("abcde")
+    assert shore.place() == 3
+
+
 async def test_while_the_lake_is_away_memory_is_bounded_and_the_rest_waits_in_the_stream(closing: Closer) -> None:
     shore = Shore(fake_kit("sink-ticks"), Settings(lake_rows=10))
     closing(shore.kit.lake.close)
@@ -248,8 +274,32 @@ async def test_noise_is_set_aside_and_the_lake_goes_on_behind_it(shore: Shore) -
 
     assert await shore.count("ticks") == 1
     assert [one.sequence for one, _ in shore.set_aside] == [1, 2, 4]
-    assert shore.service.stats()["lake_refused"] == {"unreadable": 2, "time_out_of_range": 1}
     assert shore.place() == 4
+
+
+async def test_a_message_that_cannot_be_a_row_is_set_aside_and_keeps_no_other_from_the_lake(shore: Shore) -> None:
+    await shore.hear(tick("a"), tick("b").altered(sequence=10**23), tick("c"), first=1)
+    await shore.hear(tick("d"), first=4)
+    await shore.flush()
+
+    assert [row["trade_id"] for row in shore.rows(LAKE_TICKS)] == ["a", "c", "d"]
+    assert [one.sequence for one, _ in shore.set_aside] == [2]
+
+
+async def test_what_was_written_is_counted_though_the_rest_could_not_be(shore: Shore) -> None:
+    await shore.hear(tick("a"), QUOTE_ONE_SIDED, first=1)
+    await shore.hear(bar(0, 5), first=1)
+    shore.lake.away = {"ticks"}
+    with pytest.raises(Unavailable):
+        await shore.flush()
+    assert shore.service.stats()["lake_written"] == {"quotes": 1}
+    shore.lake.away = {"bars"}
+    with pytest.raises(Unavailable):
+        await shore.flush()
+    assert shore.service.stats()["lake_written"] == {"quotes": 1, "ticks": 1}
+    shore.lake.away = set()
+    await shore.flush()
+    assert shore.service.stats()["lake_written"] == {"quotes": 1, "ticks": 1, "bars": 1}
 
 
 async def test_small_files_become_one_and_old_ones_go(shore: Shore) -> None:

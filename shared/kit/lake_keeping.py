@@ -8,7 +8,8 @@ from structlog.typing import FilteringBoundLogger
 
 from shared.contract.errors import Unavailable
 from shared.contract.tables import LakeTable
-from shared.kit import Lake, Meter
+from shared.kit.lake import Lake
+from shared.kit.meter import Meter
 
 
 class Keeper:
