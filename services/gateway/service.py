@@ -27,6 +27,8 @@ from shared.contract.market import Feed, FeedStatus
 from shared.contract.subjects import FEED, FRAME, QUOTE
 from shared.kit import Kit, Service, each, known_instrument
 
+BOOKS_S = 0.25
+"""How often who reads books along is told of those that have changed."""
 RETELL_S = 0.9
 """Hearers may count on hearing of every feed, and every live quote, once a second."""
 
@@ -45,6 +47,7 @@ def wire(kit: Kit, settings: Settings) -> Service:
         every=(
             each(1 / settings.simulation_steps_per_s, gateway.step),
             each(RETELL_S, gateway.retell),
+            each(BOOKS_S, gateway.views.tell_books),
         ),
         recovers=gateway.subscriptions.recover,
         closes=gateway.close,
@@ -64,11 +67,6 @@ class Gateway:
         live = self._live = VenueFeeds(
             settings, mirrors.make, outlet, self._board, kit.clock, kit.meter, kit.log, kit.suite.var
         )
-        store, configured = SubscriptionStore(kit.valkey, kit.journal), configured_of(settings)
-        self.subscriptions = Subscriptions(
-            live, store, configured, settings.subscriptions_max, kit.instruments, kit.clock, kit.log
-        )
-        live.tell_listings(self.subscriptions.note_listing)
         self._simulated = _simulated_markets(kit, settings) if settings.simulate else {}
         self._simulation = Simulation(self._simulated, outlet, kit.clock, kit.meter)
         self.replays = Replays(
@@ -80,6 +78,18 @@ class Gateway:
             clock=kit.clock,
             log=kit.log,
         )
+        store, configured = SubscriptionStore(kit.valkey, kit.journal), configured_of(settings)
+        self.subscriptions = Subscriptions(
+            live,
+            store,
+            configured,
+            settings.subscriptions_max,
+            kit.instruments,
+            self.replays.holder,
+            kit.clock,
+            kit.log,
+        )
+        live.tell_listings(self.subscriptions.note_listing)
 
     # What it does by itself.
 

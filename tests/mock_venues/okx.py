@@ -51,6 +51,8 @@ class OkxTongue:
         self.books = Books()
         self.states = dict.fromkeys(words, 1)
         self.trades = 0
+        self.withheld: set[str] = set()
+        """Subscriptions to these channels are not answered."""
 
     def topic(self, message: bytes) -> str:
         arg = orjson.loads(message)["arg"]
@@ -74,6 +76,8 @@ class OkxTongue:
         for arg in said["args"]:
             topic = f"{arg['channel']} {arg['instId']}"
             begins = said["op"] == "subscribe"
+            if begins and arg["channel"] in self.withheld:
+                continue
             (client.topics.add if begins else client.topics.discard)(topic)
             await client.send(orjson.dumps({"event": said["op"], "arg": arg}))
             if begins and arg["channel"] == "books":

@@ -2,25 +2,29 @@
 
     {"type": "snapshot", "markets": [{"venue", "symbol", "sequence", "feed", "ticker", "book" on demand}, …]}
     {"type": "ticks" | "quote" | "feed", "venue", "symbol", "sequence", "ticks" | "quote" | "feed": …}
+    {"type": "book", "venue", "symbol", "sequence", "book"}                     whole, to who asked for a depth
 
 Each market counts what it has told: the sequence of a message is one more than that of the last, or than the
-snapshot's. A market that begins later begins with its first message. Nobody reads: nothing is counted.
+snapshot's. A market that begins later begins with its first message. Nobody reads: nothing is counted. A book is not
+counted, since not all are told of it; it has the sequence of the message before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.gateway.core.depth import Depth
 from shared.contract.market import Feed, Quote, Tick
 from shared.contract.ticks import TickColumns
 
 TICKS_IN_MESSAGE = 1000
 """Readers bound what they take in one message, often 1 MiB."""
+Sides = tuple[Any, Any]
 
 
 class Reader(Protocol):
@@ -60,10 +64,12 @@ class Ticks:
 
 @dataclass(frozen=True, eq=False)
 class _Seat:
-    """What one reader asked for; without a venue, of all venues."""
+    """What one reader asked for; without a venue, of all venues. `told` are the newest books it was told."""
 
     reader: Reader
     venue: str | None
+    depth: int
+    told: dict[tuple[str, str], Sides] = field(default_factory=dict[tuple[str, str], Sides])
 
 
 class Audience:
@@ -79,15 +85,17 @@ class Audience:
         return len({seat for seats in self._seats.values() for seat in seats})
 
     async def read(
-        self, reader: Reader, symbols: Collection[str], venue: str | None, snapshot: Callable[[], Any]
+        self, reader: Reader, symbols: Collection[str], venue: str | None, depth: int, snapshot: Callable[[], Any]
     ) -> None:
-        """Serve one reader until it leaves."""
-        seat = _Seat(reader, venue)
+        """Serve one reader until it leaves. `depth`: so many levels of each book are told when they change."""
+        seat = _Seat(reader, venue, depth)
         for symbol in symbols:
             self._seats.setdefault(symbol, []).append(seat)
         try:
             # From here to the waiting nothing else happens, so that between snapshot and changes nothing is missed.
-            reader.put(snapshot())
+            standing = snapshot()
+            seat.told.update(_books_in(standing))
+            reader.put(standing)
             await reader.closed()
         finally:
             for symbol in symbols:
@@ -118,6 +126,21 @@ class Audience:
         """A feed's status has changed."""
         self._tell("feed", feed.venue, feed.symbol, feed)
 
+    def books_wanted(self) -> set[tuple[str, str | None, int]]:
+        """Of which books somebody reads how much: symbol, venue, and depth."""
+        return {
+            (symbol, seat.venue, seat.depth) for symbol, seats in self._seats.items() for seat in seats if seat.depth
+        }
+
+    def book(self, book: Depth, venue: str | None, depth: int) -> None:
+        """A book as it stands, for those who asked for just this; who knows it so already is not told."""
+        market, sides = (book.venue, book.symbol), (book.bids, book.asks)
+        for seat in self._seats.get(book.symbol, ()):
+            if (seat.venue, seat.depth) == (venue, depth) and seat.told.get(market) != sides:
+                seat.told[market] = sides
+                words = {"venue": book.venue, "symbol": book.symbol, "sequence": self.sequence(*market)}
+                seat.reader.put({"type": "book", **words, "book": book})
+
     def _tell(self, kind: str, venue: str, symbol: str, said: Ticks | Quote | Feed) -> None:
         seats = [seat for seat in self._seats.get(symbol, ()) if seat.venue in (None, venue)]
         if not seats:
@@ -132,3 +155,8 @@ class Audience:
         if not self._seats[symbol]:
             del self._seats[symbol]
             self._sequences = {market: n for market, n in self._sequences.items() if market[1] != symbol}
+
+
+def _books_in(snapshot: Any) -> dict[tuple[str, str], Sides]:
+    books: list[Depth] = [market["book"] for market in snapshot.get("markets", ()) if "book" in market]
+    return {(book.venue, book.symbol): (book.bids, book.asks) for book in books}

@@ -109,6 +109,11 @@ class Board:
             market.quote, market.heard_ns = quote, now_ns
             self._judge(market, now_ns)
 
+    def forget_quote(self, venue: str, symbol: str) -> None:
+        """No more quotes of this market come."""
+        if market := self._markets.get((venue, symbol)):
+            market.quote = None
+
     def note_heard(self, venue: str, symbols: Iterable[str], now_ns: int) -> None:
         """Something else of these markets has come in."""
         for symbol in symbols:

@@ -29,6 +29,8 @@ from shared.domain.trade_numbers import Numbers
 LOOK_NS = 100_000_000
 """A book is put in order, and seen to be crossed, no more often than this; whoever asks for it sees it in order."""
 
+AWAITED = "a whole book is awaited"
+CROSSED = "the best bid of the book is not below the best ask"
 TOO_OLD = "the whole book was older than its changes; it is asked for again"
 
 
@@ -75,7 +77,7 @@ class Mirrored:
     book: Synchroniser | None = None
     top: Top | None = None
     up: bool = False
-    refused: str = ""
+    refused: dict[Channel, str] = field(default_factory=dict[Channel, str])
     asked_ns: int = 0
     looked_ns: int = 0
     crossed_ns: int | None = None
@@ -93,18 +95,25 @@ class Mirror:
     def want(self, symbol: str, channel: Channel) -> None:
         mirrored = self._symbols.setdefault(symbol, Mirrored())
         mirrored.channels.add(channel)
+        # Until this one has been subscribed to as well.
+        self._pause(mirrored)
         if channel is Channel.BOOK and mirrored.book is None:
             mirrored.book = Synchroniser(Levels(self._depth_max), self._checksum, self._terms.changes_waiting_max)
 
-    def unwant(self, symbol: str, channel: Channel) -> None:
+    def unwant(self, symbol: str, channel: Channel) -> News | None:
+        """How far the rest can be trusted, where that is for this to say."""
         mirrored = self._symbols.get(symbol)
         if mirrored is None:
-            return
+            return None
         mirrored.channels.discard(channel)
+        concerned = mirrored.refused.pop(channel, None) is not None or channel is Channel.BOOK
         if channel is Channel.BOOK:
             mirrored.book, mirrored.crossed_ns = None, None
+        elif channel is Channel.TRADES:
+            mirrored.numbers = Numbers()
         if not mirrored.channels:
             del self._symbols[symbol]
+        return _standing(symbol, mirrored) if concerned and mirrored.channels and mirrored.up else None
 
     def book(self, symbol: str) -> Synchroniser | None:
         """The book, as far as it has settled."""
@@ -117,28 +126,31 @@ class Mirror:
         taken = Taken()
         for symbol in symbols:
             if mirrored := self._symbols.get(symbol):
-                mirrored.up, mirrored.top, mirrored.refused = True, None, ""
+                mirrored.up, mirrored.top = True, None
                 if mirrored.book is not None:
                     mirrored.book.begin()
-                    self._ask(symbol, mirrored, "a whole book is awaited", taken, now_ns)
+                    self._ask(symbol, mirrored, AWAITED, taken, now_ns)
+                if mirrored.refused:
+                    taken.news.append(_standing(symbol, mirrored))
         return taken
 
     def end(self, symbols: Iterable[str]) -> None:
         """The connection of these is gone. What still comes of their books leads nowhere."""
         for symbol in symbols:
             if mirrored := self._symbols.get(symbol):
-                mirrored.up = False
-                if mirrored.book is not None:
-                    mirrored.book.begin()
+                mirrored.refused.clear()
+                self._pause(mirrored)
 
     def take(self, batch: Batch, now_ns: int) -> Taken:
         """Everything that some messages said."""
         taken = Taken()
         for trade in batch.trades:
-            if mirrored := self._symbols.get(trade.symbol):
+            mirrored = self._symbols.get(trade.symbol)
+            if mirrored and Channel.TRADES in mirrored.channels:
                 self._take_trade(mirrored, trade, taken, now_ns)
         for top in batch.tops:
-            if mirrored := self._symbols.get(top.symbol):
+            mirrored = self._symbols.get(top.symbol)
+            if mirrored and Channel.QUOTES in mirrored.channels:
                 newest = mirrored.top
                 if newest is None or top.sequence >= newest.sequence:
                     mirrored.top = taken.tops[top.symbol] = top
@@ -177,6 +189,11 @@ class Mirror:
 
     # One thing at a time.
 
+    def _pause(self, mirrored: Mirrored) -> None:
+        mirrored.up = False
+        if mirrored.book is not None:
+            mirrored.book.begin()
+
     def _take_trade(self, mirrored: Mirrored, trade: Trade, taken: Taken, now_ns: int) -> None:
         if trade.number:
             new, missing = mirrored.numbers.take(trade.number)
@@ -206,13 +223,14 @@ class Mirror:
 
     def _take_note(self, note: Confirmed | Denied | Reached, taken: Taken, now_ns: int) -> None:
         if isinstance(note, Reached) and (mirrored := self._symbols.get(note.symbol)):
-            if missing := mirrored.numbers.reach(note.number):
+            if Channel.TRADES in mirrored.channels and (missing := mirrored.numbers.reach(note.number)):
                 self._miss(note.symbol, mirrored, missing, taken, now_ns)
         elif isinstance(note, Denied):
             taken.counts["feed_subscriptions_denied"] += 1
-            if note.topic is not None and (mirrored := self._symbols.get(note.topic.symbol)):
-                mirrored.refused = f"the venue refused to tell of {note.topic.channel}: {note.why}"
-                taken.news.append(_well(note.topic.symbol, mirrored))
+            mirrored = self._symbols.get(note.topic.symbol) if note.topic else None
+            if note.topic and mirrored and (channel := note.topic.channel) in mirrored.channels:
+                mirrored.refused[channel] = f"the venue refused to tell of {channel}: {note.why}"
+                taken.news.append(_standing(note.topic.symbol, mirrored))
 
     def _take_change(
         self, book: Synchroniser, change: BookChange, mirrored: Mirrored, taken: Taken, now_ns: int
@@ -236,7 +254,7 @@ class Mirror:
         elif was_waiting:
             mirrored.crossed_ns = None
             taken.counts["feed_books_taken"] += 1
-            taken.news.append(_well(whole.symbol, mirrored))
+            taken.news.append(_standing(whole.symbol, mirrored))
 
     def _look(self, symbol: str, mirrored: Mirrored, taken: Taken, now_ns: int) -> None:
         """Settle a book, and say what can be seen of it."""
@@ -250,10 +268,10 @@ class Mirror:
         crossed = book.levels.crossed
         if crossed and mirrored.crossed_ns is None:
             mirrored.crossed_ns = now_ns
-            taken.news.append(News(symbol, FeedStatus.CROSSED, "the best bid of the book is not below the best ask"))
+            taken.news.append(News(symbol, FeedStatus.CROSSED, CROSSED))
         elif not crossed and mirrored.crossed_ns is not None:
             mirrored.crossed_ns = None
-            taken.news.append(_well(symbol, mirrored))
+            taken.news.append(_standing(symbol, mirrored))
         if Channel.QUOTES not in mirrored.channels:
             self._take_top(symbol, mirrored, book, taken, now_ns)
 
@@ -290,9 +308,15 @@ class Mirror:
             taken.news.append(News(symbol, FeedStatus.GAP, missing, once=True))
 
 
-def _well(symbol: str, mirrored: Mirrored) -> News:
-    """Nothing is wrong with the symbol, but for what the venue refused."""
-    return News(symbol, FeedStatus.DOWN if mirrored.refused else None, mirrored.refused)
+def _standing(symbol: str, mirrored: Mirrored) -> News:
+    """What is wrong with the symbol just now, if anything is."""
+    if mirrored.refused:
+        return News(symbol, FeedStatus.DOWN, "; ".join(mirrored.refused.values()))
+    if mirrored.book is not None and mirrored.book.waiting:
+        return News(symbol, FeedStatus.RESYNC, AWAITED)
+    if mirrored.crossed_ns is not None:
+        return News(symbol, FeedStatus.CROSSED, CROSSED)
+    return News(symbol, None)
 
 
 class Mirrors:

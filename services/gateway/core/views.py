@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from services.gateway.core.audience import Audience, Reader
 from services.gateway.core.board import Board, Market, Ticker, as_ticker
 from services.gateway.core.depth import LEVELS_MAX, Depth, best_of, check_levels
 from shared.contract.base import normal_symbol
-from shared.contract.errors import Refused
+from shared.contract.errors import NotFound, Refused
 from shared.contract.market import Feed
 
 SYMBOLS_MAX = 200
@@ -44,7 +45,7 @@ class Views:
         return self._book(self._board.market(normal_symbol(symbol), _place(venue)), depth)
 
     async def read(self, stream: Reader, symbols: str = "", venue: str = "", depth: int = 0) -> None:
-        """Serve one socket until its reader leaves. `depth`: this many levels of each book stand in the snapshot."""
+        """Serve one socket until its reader leaves. `depth`: it is told this many levels of each book."""
         asked = list(dict.fromkeys(normal_symbol(symbol) for symbol in symbols.split(",") if symbol.strip()))
         if not 1 <= len(asked) <= SYMBOLS_MAX:
             detail = f"symbols: name 1 to {SYMBOLS_MAX}, as in ?symbols=BTCUSDT,ETHUSDT; GET /symbols lists them"
@@ -54,7 +55,14 @@ class Views:
         place = _place(venue)
         for symbol in asked:
             self._board.markets(symbol, place)
-        await self._audience.read(stream, asked, place, lambda: self._snapshot(asked, place, depth))
+        await self._audience.read(stream, asked, place, depth, lambda: self._snapshot(asked, place, depth))
+
+    async def tell_books(self) -> None:
+        """To who asked for books, those that have changed."""
+        for symbol, venue, depth in self._audience.books_wanted():
+            with suppress(NotFound):  # a market that ended long ago
+                for market in self._board.markets(symbol, venue):
+                    self._audience.book(self._book(market, depth), venue, depth)
 
     def _snapshot(self, symbols: Sequence[str], venue: str | None, depth: int) -> dict[str, Any]:
         markets = [market for symbol in symbols for market in self._board.markets(symbol, venue)]

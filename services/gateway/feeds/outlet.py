@@ -33,6 +33,8 @@ class Board(Protocol):
 
     def note_quote(self, quote: Quote, now_ns: int) -> None: ...
 
+    def forget_quote(self, venue: str, symbol: str) -> None: ...
+
     def changed(self) -> Sequence[Feed]: ...
 
 
@@ -94,8 +96,7 @@ class Outlet:
 
     async def tell_anew(self, feeds: Sequence[Feed], quotes: Iterable[Quote]) -> None:
         """What has been told before, for those who came late and those who ask how fresh it is."""
-        for feed in self._board.changed():
-            self._audience.feed(feed)
+        await self.tell_changes()
         for feed in feeds:
             await self._tell(FEED, feed)
         for quote in quotes:

@@ -66,6 +66,10 @@ class Replays:
         """The symbols that replays provide just now, at whatever venue."""
         return frozenset(symbol for _, symbol in self._claims)
 
+    def holder(self, venue: str, symbol: str) -> str:
+        """The replay that provides a market just now, "" when none does."""
+        return self._claims.get((venue, symbol), "")
+
     async def begin(self, request: ReplayRequest) -> ReplayStatus:
         """Start a replay; Refused when the file cannot be, Conflict when one of its markets is being replayed."""
         choice = Choice(request.venue, request.symbol, request.date)

@@ -14,7 +14,7 @@ say so and the log does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Annotated, Any, Protocol
@@ -68,7 +68,10 @@ class Store(Protocol):
 
 
 class Subscriptions:
-    """All that is followed. `configured` comes out of the settings and stays for as long as the process does."""
+    """All that is followed. `configured` comes out of the settings and stays for as long as the process does.
+
+    `replay` names the replay that provides a market just now, "" when none does.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Subscriptions:
         configured: Sequence[Subscription],
         venue_max: int,
         instruments: Mapping[str, Instrument],
+        replay: Callable[[str, str], str],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -85,6 +89,7 @@ class Subscriptions:
         self._configured = {one.id: one for one in configured}
         self._venue_max = venue_max
         self._instruments = instruments
+        self._replay = replay
         self._clock = clock
         self._log = log
         self._standing: dict[str, Subscription] = {}
@@ -213,7 +218,10 @@ class Subscriptions:
     # What is done and shown.
 
     def _follow(self, id: str, one: Subscription | None) -> None:
-        """Have this followed in place of what was under this id."""
+        """Have this followed in place of what was under this id; Conflict when a replay provides it."""
+        if one is not None and id not in self._standing and (replay := self._replay(one.venue, one.symbol)):
+            detail = f"symbol: {one.symbol} at {one.venue} is being replayed; wait for it, or DELETE /replays/{replay}"
+            raise Conflict("REPLAY_RUNNING", detail, field="symbol")
         before = self._standing.pop(id, None)
         old, new = set(before.channels if before else ()), set(one.channels if one else ())
         place = one or before

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # loaded with the first feed: a gateway that follows no venue
 Mirrors = Callable[[str, int | None, Checksum | None], "Mirror"]
 """Makes a venue's mirror, given how deep its books are and what proves them; see the core."""
 
+IDLE_NS = 3_600_000_000_000
 TROUBLES = (
     "feed_changes_dropped",
     "feed_disconnects",
@@ -77,7 +78,10 @@ class VenueFeeds:
         meter.count("live_ticks_dropped", 0)
         self._folder = folder / "capture"
         self._feeds: dict[str, VenueFeed] = {}
-        self._captures: list[Capture] = []
+        self._ccxt: dict[str, ccxt.Ccxt] = {}
+        self._idle_ns: dict[str, int] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._captures: dict[str, Capture] = {}
         self._listed: Callable[[str, Sequence[Listed]], None] | None = None
 
     @property
@@ -86,8 +90,10 @@ class VenueFeeds:
         return (*DIALECTS, *(venue for venue in ccxt.venues() if venue not in DIALECTS))
 
     def channels(self, venue: str) -> frozenset[Channel]:
-        """The channels a venue has; of one that ccxt speaks to, those it may have."""
-        return DIALECTS[venue].channels if venue in DIALECTS else frozenset(Channel)
+        """The channels a venue has; of one that ccxt speaks to, those it may have until its listing has come in."""
+        if venue in DIALECTS:
+            return DIALECTS[venue].channels
+        return self._ccxt[venue].channels if venue in self._ccxt else frozenset(Channel)
 
     async def listing(self, venue: str) -> Sequence[Listed]:
         """The venue's symbols with their ticks and lots; Unavailable when it cannot be asked just now."""
@@ -114,10 +120,26 @@ class VenueFeeds:
         """What time alone brings about; to be called about once a second."""
         for feed in self._feeds.values():
             feed.look()
+        self._end_idle()
+
+    def _end_idle(self) -> None:
+        """A feed that was only asked for its listing, or follows nothing any more, is kept for as long as a listing."""
+        now_ns = self._clock.monotonic_ns()
+        for venue, feed in list(self._feeds.items()):
+            if not feed.idle:
+                self._idle_ns.pop(venue, None)
+            elif now_ns - self._idle_ns.setdefault(venue, now_ns) > IDLE_NS:
+                del self._feeds[venue], self._idle_ns[venue]
+                self._ccxt.pop(venue, None)
+                ending = asyncio.create_task(feed.close())
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        await asyncio.gather(*(feed.close() for feed in self._feeds.values()))
-        await asyncio.gather(*(capture.close() for capture in self._captures))
+        try:
+            await asyncio.gather(*self._ending, *(feed.close() for feed in self._feeds.values()))
+        finally:
+            await asyncio.gather(*(capture.close() for capture in self._captures.values()))
 
     def _feed(self, venue: str) -> VenueFeed:
         if venue not in self._feeds:
@@ -140,7 +162,8 @@ class VenueFeeds:
         feed = VenueFeed(venue, mirror, self._board, voice, self._clock, self._meter, self._log, backoff())
         if kind is None:
             endpoints = Endpoints(here.stream_url, here.rest_url)
-            feed.attach(ccxt.Ccxt(venue, endpoints, feed, self._clock, self._log, backoff), self._listed)
+            source = self._ccxt[venue] = ccxt.Ccxt(venue, endpoints, feed, self._clock, self._log, backoff)
+            feed.attach(source, self._listed)
         else:
             feed.attach(self._connections(kind, here, feed), self._listed)
         return feed
@@ -161,6 +184,6 @@ class VenueFeeds:
 
         knobs = self._settings
         room = Room(knobs.capture_waiting_bytes_max, knobs.capture_file_bytes_max, knobs.capture_kept_bytes_max)
-        capture = Capture(venue, self._folder, room, self._clock, self._meter, self._log)
-        self._captures.append(capture)
-        return capture.take
+        if venue not in self._captures:
+            self._captures[venue] = Capture(venue, self._folder, room, self._clock, self._meter, self._log)
+        return self._captures[venue].take

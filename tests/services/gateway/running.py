@@ -69,6 +69,10 @@ class RunningGateway:
         """What happens once a second."""
         await self._every[1]()
 
+    async def tell_books(self) -> None:
+        """What happens a few times a second."""
+        await self._every[2]()
+
     async def request(self, method: str, path: str, **words: Any) -> httpx.Response:
         """Over HTTP, as far as the doors go."""
         transport = httpx.ASGITransport(app=self._doors)

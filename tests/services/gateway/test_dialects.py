@@ -155,8 +155,8 @@ def test_coinbases_side_is_that_of_the_order_that_waited() -> None:
     )
     event_ns = 1_618_677_817_077_621_000
     assert batch.trades == [Trade(0, "BTCUSD", event_ns, NOW_NS, 10.0, 2.5, 1, "7", 7)]
-    denial = Denied(None, "Failed to subscribe: NOPE-USD is not a valid product")
-    assert batch.notes == [Reached("BTCUSD", 9), denial]
+    why = "Failed to subscribe: NOPE-USD is not a valid product"
+    assert batch.notes == [Reached("BTCUSD", 9), *(Denied(Topic(channel, "NOPEUSD"), why) for channel in Channel)]
     assert (batch.other, batch.garbage) == (1, 0)
 
 
@@ -223,11 +223,16 @@ SPOILT = [
     b'{"type":"match","trade_id":1,"side":"buy","size":"1","price":"nan","product_id":"A-B","time":"2021-04-17T16:43:37Z"}',
     b'{"type":"match","trade_id":1,"side":"buy","size":"1","price":"1","product_id":"$","time":"2021-04-17T16:43:37Z"}',
     b'{"type":"match","trade_id":1,"side":"buy","size":"1","price":"1","product_id":"A-B","time":"yesterday"}',
+    b'{"type":"match","trade_id":1,"side":"buy","size":"1","price":"1","product_id":"A-B","time":"2400-04-17T16:43:37Z"}',
+    b'{"type":"match","trade_id":1,"side":"buy","size":"1","price":"1","product_id":"A-B","time":"1900-04-17T16:43:37Z"}',
+    b'{"type":"match","trade_id":9223372036854775808,"side":"buy","size":"1","price":"1","product_id":"A-B",'
+    b'"time":"2021-04-17T16:43:37Z"}',
     b'{"type":"snapshot","product_id":"A-B","bids":[["1"]],"asks":[]}',
     b'{"type":"l2update","product_id":"A-B","changes":[["buy",1,2]],"time":"2021-04-17T16:43:37Z"}',
     b'[0,[["1","x","1.0","b","l",""]],"trade","A/B"]',
     b'[0,[["1","1","1.0","z","l",""]],"trade","A/B"]',
     b'[0,[["1","1","1e9","b","l",""]],"trade","A/B"]',
+    b'[0,[["1","1","9999999999.0","b","l",""]],"trade","A/B"]',
     b'[0,["1","2"],"spread","A/B"]',
     b'[0,{"a":[[1,2,"1.0"]],"c":"x"},"book-10","A/B"]',
     b'[0,{"a":[["1","2","1.0"]],"c":"x"},"book-10","A/B"]',

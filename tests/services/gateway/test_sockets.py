@@ -106,6 +106,27 @@ async def test_a_change_of_status_is_told(room: Room) -> None:
     assert [(one["type"], one["feed"]["status"]) for one in reader.got[1:]] == [("feed", FeedStatus.STALE)]
 
 
+async def test_books_are_told_when_they_change_to_who_asked_for_them(room: Room) -> None:
+    plain, deep, deeper = await room.reader("SPY"), await room.reader("SPY", depth=3), await room.reader("SPY", depth=5)
+    elsewhere = await room.reader("BTCUSDT", venue="sim", depth=3)
+    await room.gateway.tell_books()
+    assert [len(reader.got) for reader in (plain, deep, deeper, elsewhere)] == [1, 1, 1, 1]
+    await room.gateway.step(30)
+    await room.gateway.tell_books()
+    await room.gateway.tell_books()
+
+    assert {message["type"] for message in plain.got[1:]} == {"ticks", "quote"}
+    for reader, depth in ((deep, 3), (deeper, 5)):
+        assert [message for message in reader.got[1:] if message["type"] != "book"] == plain.got[1:]
+        (told,) = [message for message in reader.got if message["type"] == "book"]
+        assert told == reader.got[-1]
+        assert (told["venue"], told["symbol"], told["sequence"]) == ("sim", "SPY", plain.got[-1]["sequence"])
+        assert len(told["book"]["bids"]) == len(told["book"]["asks"]) == depth
+        shown = (await room.gateway.request("GET", "/book/SPY", params={"depth": depth})).json()
+        assert (told["book"]["bids"], told["book"]["asks"]) == (shown["bids"], shown["asks"])
+    assert elsewhere.got[-1]["book"]["symbol"] == "BTCUSDT"
+
+
 @pytest.mark.parametrize("symbols", ["", " , ", ",".join(f"X{n}" for n in range(201))])
 async def test_an_empty_question_is_refused_with_an_example(room: Room, symbols: str) -> None:
     with pytest.raises(Refused, match=r"\?symbols=BTCUSDT,ETHUSDT"):
@@ -125,7 +146,7 @@ async def test_what_is_not_known_is_named(room: Room) -> None:
 
 async def test_many_ticks_come_in_messages_that_a_reader_can_take() -> None:
     audience, reader, count = Audience(), Reader(), 2 * TICKS_IN_MESSAGE + 1
-    reading = asyncio.create_task(audience.read(reader, ["X"], None, dict))
+    reading = asyncio.create_task(audience.read(reader, ["X"], None, 0, dict))
     await asyncio.sleep(0)
     ones = np.ones(count)
     columns = TickColumns(

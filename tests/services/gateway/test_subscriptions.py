@@ -61,8 +61,10 @@ class House:
         self.kit = kit
         self.live = Live()
         store = SubscriptionStore(kit.valkey, kit.journal)
-        listed = {"BTCUSD": INSTRUMENT}
-        self.subscriptions = Subscriptions(self.live, store, [CONFIGURED], 2, listed, kit.clock, kit.log)
+        listed, self.replayed = {"BTCUSD": INSTRUMENT}, dict[tuple[str, str], str]()
+        self.subscriptions = Subscriptions(
+            self.live, store, [CONFIGURED], 2, listed, lambda *market: self.replayed.get(market, ""), kit.clock, kit.log
+        )
         self._doors = open_app("gateway", "0", list(subscriptions_of(self.subscriptions)), self._open)
 
     async def _open(self) -> None:
@@ -150,6 +152,16 @@ async def test_what_cannot_be_followed_is_refused_with_a_reason(
     assert field in problem["errors"][0]["field"]
     assert detail in problem["detail"]
     assert house.live.wanted == FOLLOWED
+
+
+async def test_a_market_that_is_being_replayed_is_not_followed(house: House) -> None:
+    house.replayed["kraken", "BTCUSD"] = "day-1"
+    refused = await house.subscribe(venue="kraken", symbol="BTCUSD")
+    assert (refused.status_code, refused.json()["code"]) == (409, "REPLAY_RUNNING")
+    assert "DELETE /replays/day-1" in refused.json()["detail"]
+    assert (await house.again()).live.wanted == house.live.wanted == FOLLOWED
+    house.replayed.clear()
+    assert (await house.subscribe(venue="kraken", symbol="BTCUSD")).status_code == 201
 
 
 async def test_a_venue_takes_no_more_than_its_budget(house: House) -> None:

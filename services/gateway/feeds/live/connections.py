@@ -12,13 +12,11 @@ from structlog.typing import FilteringBoundLogger
 
 from services.gateway.feeds.live.dialect import Ask, Dialect, Ear
 from services.gateway.feeds.live.line import Line, Pace, Tap
+from services.gateway.feeds.live.reading import ERRORS
 from services.gateway.feeds.live.rest import Backoff, Rest
 from shared.contract.errors import Unavailable
 from shared.contract.feeds import Batch, Channel, Denied, Listed, Topic
 from shared.kit import Clock, Meter
-
-GARBAGE_TOLD_NS = 10_000_000_000
-"""What cannot be read is always counted, and told in the log no more often than this."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,14 @@ class Connections:
         self._books: dict[str, asyncio.Task[None]] = {}
         self._asked_ns: dict[str, int] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._tell_garbage_ns = 0
 
     async def listing(self) -> Sequence[Listed]:
         answer = await self._ask(self._dialect.listing())
         try:
             return self._dialect.listed(answer)
-        except ValueError as error:
-            raise Unavailable(f"the venue's listing cannot be read: {str(error)[:200]}", retry_after_s=60) from None
+        except (*ERRORS, ArithmeticError) as error:
+            why = f"{type(error).__name__}: {error}"[:200]
+            raise Unavailable(f"the venue's listing cannot be read: {why}", retry_after_s=60) from None
 
     def want(self, topics: Sequence[Topic]) -> None:
         for topic in topics:
@@ -128,11 +126,6 @@ class Connections:
         return line
 
     def heard(self, batch: Batch) -> None:
-        if batch.garbage:
-            self._meter.count("feed_garbage", batch.garbage, venue=self._dialect.venue)
-            if (now_ns := self._clock.monotonic_ns()) >= self._tell_garbage_ns:
-                self._tell_garbage_ns = now_ns + GARBAGE_TOLD_NS
-                self._log.warning("feed_garbage", count=batch.garbage, last=batch.reason)
         for note in batch.notes:
             if isinstance(note, Denied):
                 self._log.error("subscription_refused", topic=str(note.topic), why=note.why)

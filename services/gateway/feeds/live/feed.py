@@ -19,6 +19,10 @@ from shared.kit import Clock, Meter
 
 NOT_YET = "not connected to the venue yet"
 LISTING_AGE_NS = 3_600_000_000_000
+LISTING_WAIT_S = 10.0
+"""So long a listing is waited for; after that it goes on being asked for."""
+GARBAGE_TOLD_NS = 10_000_000_000
+"""What cannot be read is always counted, and told in the log no more often than this."""
 
 
 class News(Protocol):
@@ -56,7 +60,7 @@ class Mirror(Protocol):
 
     def want(self, symbol: str, channel: Channel) -> None: ...
 
-    def unwant(self, symbol: str, channel: Channel) -> None: ...
+    def unwant(self, symbol: str, channel: Channel) -> News | None: ...
 
     def begin(self, symbols: Iterable[str], now_ns: int) -> Taken: ...
 
@@ -95,6 +99,8 @@ class VenueFeed:
         self._listed: dict[str, Listed] = {}
         self._listed_ns = 0
         self._loading: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[Unavailable | None] | None = None
+        self._tell_garbage_ns = 0
 
     def attach(self, source: Source, listed: Callable[[str, Sequence[Listed]], None] | None = None) -> None:
         """Where its data comes from, and who is told of each listing."""
@@ -105,21 +111,37 @@ class VenueFeed:
         """Whether anything of this symbol is wanted."""
         return any(topic.symbol == symbol for topic in self._wanted)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is wanted, nor just being asked."""
+        return not self._wanted and (self._asking is None or self._asking.done())
+
     # What is wanted.
 
     async def listing(self) -> Mapping[str, Listed]:
         """The venue's symbols, asked for once an hour; Unavailable when they cannot be had and never could."""
-        now_ns = self._clock.monotonic_ns()
-        if not self._listed or now_ns - self._listed_ns > LISTING_AGE_NS:
-            try:
-                self._listed = {one.symbol: one for one in await self._source.listing()}
-                self._listed_ns = now_ns
-                if self._note_listing is not None:
-                    self._note_listing(self.venue, list(self._listed.values()))
-            except Unavailable:
-                if not self._listed:
-                    raise
+        if not self._listed or self._clock.monotonic_ns() - self._listed_ns > LISTING_AGE_NS:
+            asking = self._asking
+            if asking is None or asking.done():
+                asking = self._asking = asyncio.create_task(self._ask_listing())
+            await asyncio.wait({asking}, timeout=LISTING_WAIT_S)
+            if not self._listed:
+                late = Unavailable(f"{self.venue} has not said yet what it lists", retry_after_s=LISTING_WAIT_S)
+                raise (asking.result() if asking.done() else None) or late
         return self._listed
+
+    async def _ask_listing(self) -> Unavailable | None:
+        """Why it cannot be had, if it cannot."""
+        try:
+            listed = {one.symbol: one for one in await self._source.listing()}
+        except Unavailable as error:
+            return error
+        if not listed:
+            return Unavailable(f"{self.venue} lists nothing", retry_after_s=60)
+        self._listed, self._listed_ns = listed, self._clock.monotonic_ns()
+        if self._note_listing is not None:
+            self._note_listing(self.venue, list(listed.values()))
+        return None
 
     def want(self, topics: Sequence[Topic]) -> None:
         """From now on these; Conflict when there are too many markets. A symbol that is not listed stays DOWN."""
@@ -140,13 +162,20 @@ class VenueFeed:
     def unwant(self, topics: Sequence[Topic]) -> None:
         """No longer these; a symbol without any is DOWN."""
         gone = [topic for topic in topics if topic in self._wanted]
+        news: dict[str, News | None] = {}
         for topic in gone:
             del self._wanted[topic]
-            self._mirror.unwant(topic.symbol, topic.channel)
+            news[topic.symbol] = self._mirror.unwant(topic.symbol, topic.channel) or news.get(topic.symbol)
+        for symbol, one in news.items():
+            left = {topic.channel for topic in self._wanted if topic.symbol == symbol}
+            if not left & {Channel.QUOTES, Channel.BOOK}:
+                self._voice.forget(symbol)
+                self._board.forget_quote(self.venue, symbol)
+            if not left:
+                self._board.close(self.venue, symbol, "no longer subscribed to", self._clock.now_ns())
+            elif one is not None:
+                self._doubt(symbol, one.status, one.why)
         self._source.unwant(gone)
-        left = {topic.symbol for topic in self._wanted}
-        for symbol in dict.fromkeys(topic.symbol for topic in gone if topic.symbol not in left):
-            self._board.close(self.venue, symbol, "no longer subscribed to", self._clock.now_ns())
         self._voice.tell({})
 
     async def _load(self) -> None:
@@ -174,6 +203,11 @@ class VenueFeed:
     # What is heard.
 
     def heard(self, batch: Batch) -> None:
+        if batch.garbage:
+            self._meter.count("feed_garbage", batch.garbage, venue=self.venue)
+            if (now_ns := self._clock.monotonic_ns()) >= self._tell_garbage_ns:
+                self._tell_garbage_ns = now_ns + GARBAGE_TOLD_NS
+                self._log.warning("feed_garbage", venue=self.venue, count=batch.garbage, last=batch.reason)
         self._act(self._mirror.take(batch, self._clock.now_ns()))
 
     def whole(self, book: BookWhole) -> None:
@@ -216,10 +250,15 @@ class VenueFeed:
 
     async def close(self) -> None:
         """End the source first, so that what it has said can still be said on."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.gather(self._loading, return_exceptions=True)
-        await self._source.close()
+        tasks = [task for task in (self._loading, self._asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._source.close()
+        except Exception:
+            # What it has said is still to be said on.
+            self._log.exception("source_not_closed", venue=self.venue)
         for symbol in dict.fromkeys(topic.symbol for topic in self._wanted):
             self._board.close(self.venue, symbol, "the gateway ends", self._clock.now_ns())
         self._voice.tell({})

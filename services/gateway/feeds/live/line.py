@@ -78,10 +78,13 @@ class Line:
         self._receive_ns: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._heard_ns = 0
+        self._stands_ns: int | None = None
         self._read_s = 0.0
 
     def want(self, topic: Topic) -> None:
         self.topics[topic] = None
+        # Given up and wanted again before the venue was told: to be begun like any other.
+        self.renew(topic)
         self._changed.set()
 
     def unwant(self, topic: Topic) -> None:
@@ -97,7 +100,7 @@ class Line:
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Until cancelled."""
         while True:
-            why, begun_ns = "the venue ended the connection", self._clock.monotonic_ns()
+            why, self._stands_ns = "the venue ended the connection", None
             try:
                 await self._stand(session)
             except (aiohttp.ClientError, OSError) as error:
@@ -107,7 +110,7 @@ class Line:
                 self._owner.line_failed(error)
                 why = f"an error on our side ({type(error).__name__})"
             self._owner.line_down(self, why)
-            if self._clock.monotonic_ns() - begun_ns > WELL_S * 1e9:
+            if self._stands_ns is not None and self._clock.monotonic_ns() - self._stands_ns > WELL_S * 1e9:
                 self._backoff.well()
             await self._clock.sleep(self._backoff.next_s())
 
@@ -121,6 +124,7 @@ class Line:
                 self.address, heartbeat=ping_s, timeout=closing, max_msg_size=MESSAGE_BYTES_MAX, decode_text=False
             )
         self._asked, self._heard_ns = {}, self._clock.monotonic_ns()
+        self._stands_ns = self._heard_ns
         self._renewed.clear()
         parts = [asyncio.create_task(part) for part in (self._receive(socket), self._send(socket), self._watch())]
         try:

@@ -12,6 +12,7 @@ from shared.contract.feeds import Batch, Level
 
 SMALLEST, LARGEST = 1e-12, 1e20
 ID_LENGTH_MAX = 64
+INTEGER_MAX = (1 << 63) - 1
 
 ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading words of a wrong shape can raise."""
@@ -53,11 +54,18 @@ def trade_id(value: str) -> str:
     return value
 
 
+def integer(value: int) -> int:
+    """A time, or a number that counts something, that fits a frame."""
+    if not 0 <= value <= INTEGER_MAX:
+        raise ValueError(f"{value} does not fit a frame")
+    return value
+
+
 def nanos(text: str) -> int:
     """An RFC 3339 time in UTC, `2021-04-17T16:43:37.077621Z`."""
     if len(text) < 20 or text[-1] != "Z" or text[10] != "T" or (text[19] not in ".Z"):
         raise ValueError(f"{text[:40]!r} is not a time in UTC")
-    return _second_ns(text[:19]) + fraction_ns(text[20:-1])
+    return integer(_second_ns(text[:19]) + fraction_ns(text[20:-1]))
 
 
 def epoch_ns(text: str) -> int:
@@ -65,7 +73,7 @@ def epoch_ns(text: str) -> int:
     whole, _, fraction = text.partition(".")
     if not (whole.isascii() and whole.isdigit() and len(whole) <= 10):
         raise ValueError(f"{text[:40]!r} is not a time in seconds")
-    return int(whole) * 1_000_000_000 + fraction_ns(fraction)
+    return integer(int(whole) * 1_000_000_000 + fraction_ns(fraction))
 
 
 def fraction_ns(text: str) -> int:

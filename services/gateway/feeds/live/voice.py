@@ -23,6 +23,7 @@ from shared.contract.ticks import TickColumns
 from shared.kit import Clock, Meter
 
 CLOSE_S = 2.0
+ENDS = "the gateway ends"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class Voice:
         self._tops.update(tops)
         self._news_came.set()
 
+    def forget(self, symbol: str) -> None:
+        """A best bid and ask that has not been told is not to be."""
+        self._tops.pop(symbol, None)
+
     async def close(self) -> None:
         """Say what there is, if that can be done shortly, and end."""
         self._ending = True
@@ -81,8 +86,7 @@ class Voice:
             task.cancel()
         await asyncio.gather(ticks, news, return_exceptions=True)
         if self._trades:
-            self._drop(len(self._trades))
-            self._log.error("ticks_dropped", venue=self._venue, count=len(self._trades), why="the gateway ends")
+            self._drop(len(self._trades), ENDS)
         if self._timer is not None:
             self._timer.cancel()
         await self._flight.abandon()
@@ -100,6 +104,9 @@ class Voice:
                 del self._trades[:rows]
                 try:
                     await self._begin(as_columns(self._venue, some))
+                except asyncio.CancelledError:
+                    self._drop(len(some), ENDS)
+                    raise
                 except Exception:
                     self._drop(len(some))
                     self._log.exception("ticks_dropped", venue=self._venue)
@@ -114,12 +121,16 @@ class Voice:
     async def _surely(self, columns: TickColumns, id: str) -> None:
         try:
             await self._flight.surely(partial(self._outlet.say, columns, id=id))
+        except asyncio.CancelledError:
+            self._drop(len(columns), ENDS)
+            raise
         except Unavailable as error:
-            self._drop(len(columns))
-            self._log.error("ticks_dropped", venue=self._venue, count=len(columns), why=error.detail)
+            self._drop(len(columns), error.detail)
 
-    def _drop(self, count: int) -> None:
+    def _drop(self, count: int, why: str = "") -> None:
         self._meter.count("live_ticks_dropped", count)
+        if why:
+            self._log.error("ticks_dropped", venue=self._venue, count=count, why=why)
 
     # Quotes, and how far feeds can be trusted.
 
@@ -143,8 +154,9 @@ class Voice:
                 self._timer = asyncio.get_running_loop().call_later(left_s, self._ring)
             return
         self._quoted_ns = self._clock.monotonic_ns()
-        tops, self._tops = self._tops, {}
-        for top in tops.values():
+        for symbol in list(self._tops):
+            if (top := self._tops.pop(symbol, None)) is None:
+                continue  # forgotten meanwhile
             try:
                 quote = as_quote(self._venue, top)
             except ValueError as error:

@@ -68,7 +68,8 @@ class Binance:
     def listed(self, answer: bytes) -> list[Listed]:
         pairs = msgspec.json.decode(answer, type=Listing).symbols
         found = [_listed(pair) for pair in pairs if pair.symbol.isascii()]
-        self._words = {one.symbol: one.word for one in found}
+        # What is followed and no longer listed still has its word.
+        self._words |= {one.symbol: one.word for one in found}
         return found
 
     def snapshot(self, symbol: str) -> Ask | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.gateway.feeds.live.reading import ERRORS, note_garbage, number, plain_symbol
+from services.gateway.feeds.live.reading import ERRORS, integer, note_garbage, number, plain_symbol
 from shared.contract.feeds import Batch, BookChange, Denied, Level, Top, Trade
 
 MS_MAX = 9_000_000_000_000
@@ -93,7 +93,7 @@ def _take_top(words: Words, place: int, received_ns: int, batch: Batch) -> bool:
 def _take_trade(words: Words, place: int, received_ns: int, batch: Batch) -> bool:
     if words.X != "MARKET":
         return False
-    at_ms, counted = words.T or words.E, words.t
+    at_ms, counted = words.T or words.E, integer(words.t)
     if not 0 < at_ms < MS_MAX:
         raise ValueError(f"T: must be a time in ms, not {at_ms}")
     if counted <= 0 or words.m is None:

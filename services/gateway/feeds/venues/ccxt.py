@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 from structlog.typing import FilteringBoundLogger
 
 from services.gateway.feeds.live.dialect import Ear, Endpoints
-from services.gateway.feeds.live.reading import digits, number, plain_symbol, trade_id
+from services.gateway.feeds.live.reading import (
+    ERRORS,
+    INTEGER_MAX,
+    digits,
+    note_garbage,
+    number,
+    plain_symbol,
+    trade_id,
+)
 from shared.contract.errors import Unavailable
 from shared.contract.feeds import Batch, BookWhole, Channel, Level, Listed, Top, Topic, Trade
 from shared.kit import Clock
@@ -29,10 +37,16 @@ LEVELS = 50
 IDS_KEPT = 2000
 TICK_SIZE, DECIMAL_PLACES = 4, 2
 OPTIONS = {"enableRateLimit": True, "newUpdates": True, "number": str, "options": {"tradesLimit": IDS_KEPT}}
-_METHODS = {
-    Channel.TRADES: (("watchTrades", "watch_trades"),),
-    Channel.QUOTES: (("watchBidsAsks", "watch_bids_asks"), ("watchTicker", "watch_ticker")),
-    Channel.BOOK: (("watchOrderBook", "watch_order_book"),),
+STANDS_S = 15.0
+"""A channel that ccxt has found nothing wrong with for so long is up, though nothing was said: a market may be quiet.
+It is longer than ccxt tries to connect."""
+END_S = 5.0
+"""So long a venue may take to say that it tells of something no more."""
+_OF_SEVERAL = "watchBidsAsks"
+_NAMES = {
+    Channel.TRADES: ("watchTrades",),
+    Channel.QUOTES: (_OF_SEVERAL, "watchTicker"),
+    Channel.BOOK: ("watchOrderBook",),
 }
 
 
@@ -63,19 +77,26 @@ class Ccxt:
         self._loading = asyncio.Lock()
         self._words: dict[str, str] = {}
         self._watching: dict[Topic, asyncio.Task[None]] = {}
-        self._up: set[str] = set()
+        self._ending: dict[Topic, asyncio.Task[None]] = {}
+        self._up: set[Topic] = set()
         self._ids: dict[str, deque[str]] = {}
         self._books: dict[str, BookWhole] = {}
+
+    @property
+    def channels(self) -> frozenset[Channel]:
+        """Those the venue has; all that it may have until ccxt is loaded."""
+        client = self._client
+        return frozenset(channel for channel in Channel if client is None or _name(client, channel))
 
     async def listing(self) -> Sequence[Listed]:
         """The venue's symbols with their ticks and lots; Unavailable when it cannot be had."""
         client = await self._loaded()
         try:
             markets = (await client.load_markets()).values()
+            found = [listed for market in markets if (listed := _listed(market, client.precisionMode)) is not None]
         except Exception as error:
             raise Unavailable(f"{self._venue} does not say what it lists: {_why(error)}", retry_after_s=5) from None
-        found = [listed for market in markets if (listed := _listed(market, client.precisionMode)) is not None]
-        self._words = {one.symbol: one.word for one in found}
+        self._words |= {one.symbol: one.word for one in found}
         return found
 
     def want(self, topics: Sequence[Topic]) -> None:
@@ -87,11 +108,16 @@ class Ccxt:
         for topic in topics:
             if (task := self._watching.pop(topic, None)) is not None:
                 task.cancel()
+                self._end(topic)
             if topic.channel is Channel.BOOK:
                 self._books.pop(topic.symbol, None)
             elif topic.channel is Channel.TRADES:
                 self._ids.pop(topic.symbol, None)
-        self._up &= {topic.symbol for topic in self._watching}
+        # What was only waiting for one of these to come up is up.
+        waited_for = [topic.symbol for topic in topics if topic not in self._up]
+        self._up.difference_update(topics)
+        for symbol in dict.fromkeys(waited_for):
+            self._tell_up(symbol)
 
     def resync(self, symbol: str) -> None:
         """Every update is a whole book: the newest is told again, if there is one."""
@@ -99,7 +125,7 @@ class Ccxt:
             asyncio.get_running_loop().call_soon(self._tell_again, symbol)
 
     async def close(self) -> None:
-        tasks = list(self._watching.values())
+        tasks = [*self._watching.values(), *self._ending.values()]
         self._watching.clear()
         for task in tasks:
             task.cancel()
@@ -122,41 +148,76 @@ class Ccxt:
     async def _watch(self, topic: Topic) -> None:
         """One channel of one symbol, for ever."""
         symbol, backoff = topic.symbol, self._backoff()
+        if ending := self._ending.get(topic):
+            await asyncio.wait({ending})
         while True:
             try:
                 client = await self._loaded()
-                batch = self._read(topic, await self._said(client, topic))
+                batch = self._read(topic, await self._heard(client, topic))
             except Exception as error:
                 # Whatever a library of a hundred venues may raise: this channel is down until it works again.
                 self._log.warning("feed_failed", symbol=symbol, channel=topic.channel, why=_why(error))
-                self._up.discard(symbol)
+                self._up.discard(topic)
+                # Changes may be missing from it now: only one that comes after this is told.
+                self._books.pop(symbol, None)
                 self._ear.down([symbol], f"ccxt: {_why(error)}")
                 await self._clock.sleep(backoff.next_s())
                 continue
             backoff.well()
-            if symbol not in self._up:
-                self._up.add(symbol)
-                self._ear.up([symbol])
+            self._stands(topic)
             self._ear.heard(batch)
 
+    async def _heard(self, client: Any, topic: Topic) -> Any:
+        """What is said next; the channel is up by then, or sooner when nothing goes wrong for long."""
+        if topic in self._up:
+            return await self._said(client, topic)
+        standing = asyncio.get_running_loop().call_later(STANDS_S, self._stands, topic)
+        try:
+            return await self._said(client, topic)
+        finally:
+            standing.cancel()
+
+    def _stands(self, topic: Topic) -> None:
+        if topic not in self._up:
+            self._up.add(topic)
+            self._tell_up(topic.symbol)
+
+    def _tell_up(self, symbol: str) -> None:
+        """A symbol is up once all its channels are."""
+        followed = {topic for topic in self._watching if topic.symbol == symbol}
+        if followed and followed <= self._up:
+            self._ear.up([symbol])
+
     async def _said(self, client: Any, topic: Topic) -> Any:
-        method = next((name for has, name in _METHODS[topic.channel] if client.has.get(has)), None)
-        if method is None:
+        name = _name(client, topic.channel)
+        if not name:
             raise ValueError(f"{self._venue} has no {topic.channel}")
         word = self._words[topic.symbol]
-        if method != "watch_bids_asks":
-            return await getattr(client, method)(word)
-        tops = await client.watch_bids_asks([word])
+        if name != _OF_SEVERAL:
+            return await getattr(client, name)(word)
+        tops = await getattr(client, name)([word])
         return tops.get(word, tops)
+
+    def _end(self, topic: Topic) -> None:
+        """Have the venue tell of it no more, where ccxt can say so."""
+        name = _name(self._client, topic.channel) if self._client else ""
+        if name and topic not in self._ending and self._client.has.get(f"unW{name[1:]}"):
+            ending = self._ending[topic] = asyncio.create_task(self._unwatch(topic, name))
+            ending.add_done_callback(lambda _: self._ending.pop(topic))
+
+    async def _unwatch(self, topic: Topic, name: str) -> None:
+        try:
+            word = self._words[topic.symbol]
+            async with asyncio.timeout(END_S):
+                await getattr(self._client, f"unW{name[1:]}")([word] if name == _OF_SEVERAL else word)
+        except Exception as error:
+            self._log.warning("not_unsubscribed", symbol=topic.symbol, channel=topic.channel, why=_why(error))
 
     def _read(self, topic: Topic, said: Any) -> Batch:
         now_ns, symbol = self._clock.now_ns(), topic.symbol
         match topic.channel:
             case Channel.TRADES:
-                known = self._ids.setdefault(symbol, deque(maxlen=IDS_KEPT))
-                trades = [trade for one in said if (trade := _trade(one, symbol, now_ns)).trade_id not in known]
-                known.extend(trade.trade_id for trade in trades)
-                return Batch(trades=trades)
+                return self._trades(symbol, said, now_ns)
             case Channel.QUOTES:
                 return Batch(tops=[_top(said, symbol, now_ns)])
             case Channel.BOOK:
@@ -165,9 +226,28 @@ class Ccxt:
                 self._books[symbol] = book
                 return Batch(books=[book])
 
+    def _trades(self, symbol: str, said: Iterable[dict[str, Any]], now_ns: int) -> Batch:
+        """Those not told before; one that cannot be read costs itself alone."""
+        batch, known = Batch(), self._ids.setdefault(symbol, deque(maxlen=IDS_KEPT))
+        for one in said:
+            try:
+                trade = _trade(one, symbol, now_ns)
+            except (*ERRORS, ArithmeticError) as error:
+                note_garbage(batch, error)
+                continue
+            if trade.trade_id not in known:
+                known.append(trade.trade_id)
+                batch.trades.append(trade)
+        return batch
+
     def _tell_again(self, symbol: str) -> None:
         if symbol in self._books and Topic(Channel.BOOK, symbol) in self._watching:
             self._ear.heard(Batch(books=[self._books[symbol]]))
+
+
+def _name(client: Any, channel: Channel) -> str:
+    """What ccxt calls the watching of a channel; "" where the venue has none."""
+    return next((name for name in _NAMES[channel] if client.has.get(name)), "")
 
 
 def _listed(market: dict[str, Any], mode: int) -> Listed | None:
@@ -216,7 +296,7 @@ def _digits(value: Any) -> str:
 
 def _event_ns(said: dict[str, Any], now_ns: int) -> int:
     at_ms = said.get("timestamp")
-    return at_ms * 1_000_000 if isinstance(at_ms, int) and at_ms > 0 else now_ns
+    return at_ms * 1_000_000 if isinstance(at_ms, int) and 0 < at_ms <= INTEGER_MAX // 1_000_000 else now_ns
 
 
 def _elsewhere(urls: Any, endpoints: Endpoints) -> Any:

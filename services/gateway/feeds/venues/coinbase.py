@@ -5,6 +5,7 @@ Its books carry no number. What can be seen to be lost is a trade, since heartbe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from services.gateway.feeds.live.dialect import Ask, Endpoints, Limits
 from services.gateway.feeds.live.reading import (
     ERRORS,
     digits,
+    integer,
     levels,
     nanos,
     note_garbage,
@@ -41,6 +43,7 @@ _CHANNELS = {name: channel for channel, name in _NAMES.items()} | {
     "level2": Channel.BOOK,
     "level2_50": Channel.BOOK,
 }
+_NAMED = re.compile(r"(\S+) is not a valid product")
 
 
 class Coinbase:
@@ -65,7 +68,8 @@ class Coinbase:
         if not isinstance(products, list):
             raise ValueError(f"the listing must be a list of products, not {answer[:80]!r}")
         found = [_listed(one) for one in products]
-        self._words = {one.symbol: one.word for one in found}
+        # What is followed and no longer listed still has its word.
+        self._words |= {one.symbol: one.word for one in found}
         return found
 
     def snapshot(self, symbol: str) -> Ask | None:
@@ -214,7 +218,14 @@ def _take(said: _Said, place: int, at_ns: int, batch: Batch) -> None:
             topics = [(_CHANNELS.get(one.name), word) for one in said.channels for word in one.product_ids]
             batch.notes += [Confirmed(Topic(channel, plain_symbol(word))) for channel, word in topics if channel]
         case _Error():
-            batch.notes.append(Denied(None, f"{said.message}: {said.reason}"[:300]))
+            batch.notes += _denied(said)
+
+
+def _denied(said: _Error) -> list[Denied]:
+    """Where a product is named, each of its channels: which one it was is not said."""
+    why, named = f"{said.message}: {said.reason}"[:300], _NAMED.match(said.reason)
+    topics = [Topic(channel, plain_symbol(named[1])) for channel in Channel] if named else [None]
+    return [Denied(topic, why) for topic in topics]
 
 
 def _trade(said: _Match, place: int, at_ns: int) -> Trade:
@@ -222,7 +233,8 @@ def _trade(said: _Match, place: int, at_ns: int) -> Trade:
     side = {"sell": 1, "buy": -1}[said.side]
     event_ns, price, quantity = nanos(said.time), number(said.price), number(said.size)
     symbol = plain_symbol(said.product_id)
-    return Trade(place, symbol, event_ns, at_ns, price, quantity, side, str(said.trade_id), said.trade_id)
+    counted = integer(said.trade_id)
+    return Trade(place, symbol, event_ns, at_ns, price, quantity, side, str(counted), counted)
 
 
 def _top(said: _Ticker, place: int, at_ns: int) -> Top:

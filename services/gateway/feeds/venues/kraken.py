@@ -75,7 +75,8 @@ class Kraken:
         if not isinstance(said, dict) or said.get("error") or "result" not in said:
             raise ValueError(f"the listing must hold a result, not {answer[:80]!r}")
         found = [_listed(pair) for pair in said["result"].values() if "wsname" in pair]
-        self._words = {one.symbol: one.word for one in found}
+        # What is followed and no longer listed still has its word.
+        self._words |= {one.symbol: one.word for one in found}
         return found
 
     def snapshot(self, symbol: str) -> Ask | None:

@@ -24,7 +24,7 @@ from shared.contract.feeds import Channel, Topic
 from shared.contract.market import Feed, FeedStatus, Quote
 from shared.contract.subjects import FEED, FRAME, QUOTE
 from shared.contract.ticks import TickColumns
-from shared.kit.clock import SystemClock
+from shared.kit.clock import Clock, SystemClock
 from shared.kit.fakes import FakeBus
 from shared.kit.frames import decode_frame
 from shared.kit.meter import Meter
@@ -34,6 +34,13 @@ def impatient(dialect: Any, **limits: Any) -> Any:
     """A dialect whose limits a test need not wait for."""
     dialect.limits = replace(dialect.limits, **{"words_per_s": 1000.0, "silence_s": 10.0, **limits})
     return dialect
+
+
+class ImpatientClock(SystemClock):
+    """The real one, with which nothing is waited for long."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.01))
 
 
 class LiveFeed:
@@ -47,8 +54,9 @@ class LiveFeed:
         terms: Terms | None = None,
         measure: Measure | None = None,
         tap: Tap | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.bus, self.clock = FakeBus(), SystemClock()
+        self.bus, self.clock = FakeBus(), clock or SystemClock()
         self.meter, log = Meter("gateway"), structlog.get_logger()
         self.board = Board(stale_after_ns=5_000_000_000, markets_max=1000)
         self.mirror = Mirror(terms or Terms(), dialect.depth_max, dialect.checksum)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.core.levels import Levels
-from services.gateway.core.mirror import Mirror, Mirrors, Taken, Terms
+from services.gateway.core.mirror import Mirror, Mirrors, News, Taken, Terms
 from shared.contract.feeds import (
     Batch,
     BookChange,
@@ -338,8 +338,58 @@ class TestRefusals:
     def test_it_is_tried_again_on_the_next_connection(self) -> None:
         mirror = mirror_of()
         mirror.take(Batch(notes=[Denied(Topic(Channel.TRADES, "BTCUSDT"), "no")]), 0)
+        mirror.end(["BTCUSDT"])
         mirror.begin(["BTCUSDT"], 0)
         assert statuses(heard(mirror, whole(None))) == [None]
+
+    def test_it_stands_while_others_are_subscribed_to_besides(self) -> None:
+        mirror = mirror_of(Channel.TRADES)
+        mirror.take(Batch(notes=[Denied(Topic(Channel.TRADES, "BTCUSDT"), "no")]), 0)
+        mirror.want("BTCUSDT", Channel.BOOK)
+        assert statuses(mirror.begin(["BTCUSDT"], 0)) == [FeedStatus.RESYNC, FeedStatus.DOWN]
+        assert statuses(heard(mirror, whole(None))) == [FeedStatus.DOWN]
+
+
+class TestGivingUp:
+    def test_a_book_that_is_given_up_takes_its_trouble_with_it(self) -> None:
+        mirror = mirror_of()
+        assert mirror.unwant("BTCUSDT", Channel.BOOK) == News("BTCUSDT", None)
+
+    def test_what_was_refused_and_is_given_up_is_no_trouble_any_more(self) -> None:
+        mirror = mirror_of()
+        mirror.take(Batch(notes=[Denied(Topic(Channel.TRADES, "BTCUSDT"), "no")]), 0)
+        news = mirror.unwant("BTCUSDT", Channel.TRADES)
+        assert news is not None
+        assert news.status is FeedStatus.RESYNC
+        assert statuses(heard(mirror, whole(None))) == [None]
+
+    def test_what_is_given_up_says_nothing_of_the_others(self) -> None:
+        mirror = mirror_of()
+        assert mirror.unwant("BTCUSDT", Channel.TRADES) is None
+        mirror.end(["BTCUSDT"])
+        assert mirror.unwant("BTCUSDT", Channel.BOOK) is None
+
+    def test_a_refused_channel_beside_it_goes_on_being_said(self) -> None:
+        mirror = mirror_of()
+        mirror.take(Batch(notes=[Denied(Topic(Channel.TRADES, "BTCUSDT"), "no")]), 0)
+        news = mirror.unwant("BTCUSDT", Channel.BOOK)
+        assert news is not None
+        assert news.status is FeedStatus.DOWN
+
+    def test_what_still_comes_of_it_is_not_taken(self) -> None:
+        mirror = mirror_of()
+        for channel in (Channel.TRADES, Channel.QUOTES):
+            mirror.unwant("BTCUSDT", channel)
+        taken = mirror.take(Batch([trade(1), trade(9)], [top(1)], notes=[Reached("BTCUSDT", 20)]), 0)
+        assert (taken.trades, taken.tops, taken.news) == ([], {}, [])
+
+    def test_trades_that_came_while_nobody_wanted_them_are_not_missing(self) -> None:
+        mirror = mirror_of(Channel.TRADES, Channel.BOOK)
+        mirror.take(Batch(trades=[trade(1)]), 0)
+        mirror.unwant("BTCUSDT", Channel.TRADES)
+        mirror.want("BTCUSDT", Channel.TRADES)
+        mirror.begin(["BTCUSDT"], 0)
+        assert mirror.take(Batch(trades=[trade(9)]), 0).news == []
 
 
 class TestTops:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from services.gateway.feeds.live import feed
 from services.gateway.feeds.venues.coinbase import Coinbase
 from services.gateway.feeds.venues.kraken import Kraken
+from shared.contract.errors import Unavailable
 from shared.contract.feeds import Channel, Topic
 from shared.contract.market import FeedStatus
 from tests.conftest import Closer
@@ -18,7 +20,7 @@ from tests.mock_venues import coinbase, kraken
 from tests.mock_venues.coinbase import CoinbaseTongue
 from tests.mock_venues.kraken import KrakenTongue
 from tests.mock_venues.server import MockVenue
-from tests.services.gateway.live.running import LiveFeed, impatient, until
+from tests.services.gateway.live.running import ImpatientClock, LiveFeed, impatient, until
 from tests.services.gateway.venue_recordings import said
 
 BTC, ETH = "BTCUSD", "ETHUSD"
@@ -145,12 +147,12 @@ async def test_what_comes_twice_or_cannot_be_read_changes_nothing(closing: Close
 async def test_a_connection_that_is_gone_is_made_anew_and_says_what_it_missed(
     closing: Closer, name: str, fault: str
 ) -> None:
-    house = await house_of(name, closing, silence_s=0.6)
+    house = await house_of(name, closing, silence_s=0.6 if fault == "silence" else 10)
     live, venue = house.live, house.venue
     if (begun := getattr(venue, fault)()) is not None:
         await begun
     await venue.play(120)
-    await until(lambda: venue.joined == 2 and len(venue.topics) == TOPICS[name])
+    await until(lambda: venue.joined >= 2 and len(venue.topics) == TOPICS[name])
     await venue.play()
     await house.level()
     assert FeedStatus.DOWN in live.told(BTC)[1:]
@@ -162,12 +164,78 @@ async def test_a_connection_that_is_gone_is_made_anew_and_says_what_it_missed(
 
 
 @pytest.mark.parametrize("name", ["kraken", "coinbase"])
-async def test_a_symbol_that_is_not_listed_or_refused_stays_down_and_says_so(closing: Closer, name: str) -> None:
+async def test_a_symbol_that_is_not_listed_stays_down_and_says_so(closing: Closer, name: str) -> None:
     house = await house_of(name, closing)
     house.live.want("NOPE", channels=[Channel.TRADES])
     await until(lambda: house.live.whys("NOPE", FeedStatus.DOWN)[-1:] == [f"{name} lists no NOPE"])
     house.live.feed.unwant([Topic(channel, ETH) for channel in Channel])
     await until(lambda: len(house.venue.topics) == TOPICS[name] // 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("kraken", {"result": []}),
+        ("kraken", {"result": {"XBTUSD": {"wsname": "XBT/USD", "tick_size": "x", "lot_decimals": 8}}}),
+        ("coinbase", [{"id": "BTC-USD"}]),
+        ("coinbase", [7]),
+    ],
+)
+async def test_an_odd_listing_is_asked_for_again(
+    closing: Closer, name: str, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tongue, kind = (KrakenTongue(), Kraken) if name == "kraken" else (CoinbaseTongue(), Coinbase)
+    venue = await MockVenue(tongue).start()
+    closing(venue.close)
+
+    def rest(path: str, query: dict[str, str]) -> Any:
+        return answer
+
+    monkeypatch.setattr(tongue, "rest", rest)
+    live = LiveFeed(impatient(kind(venue.endpoints)), clock=ImpatientClock())
+    closing(live.close)
+    live.want(BTC)
+    await until(lambda: any("listing cannot be read" in why for why in live.whys(BTC, FeedStatus.DOWN)))
+    with pytest.raises(Unavailable):
+        await live.feed.listing()
+    monkeypatch.undo()
+    await until(lambda: len(venue.topics) == TOPICS[name] // 2)
+
+
+@pytest.mark.parametrize("name", ["kraken", "coinbase"])
+async def test_a_followed_symbol_that_is_listed_no_more_is_its_own_trouble(
+    closing: Closer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(name, closing)
+    live, venue = house.live, house.venue
+    monkeypatch.setattr(house.tongue, "pairs" if name == "kraken" else "products", (WORDS[name][BTC],))
+    monkeypatch.setattr(feed, "LISTING_AGE_NS", 0)
+    assert set(await live.feed.listing()) == {BTC}
+    await venue.cut()
+    await until(lambda: len(venue.topics) == TOPICS[name] // 2)
+    await venue.play()
+    await house.level(BTC)
+    await until(lambda: live.status(BTC) is FeedStatus.LIVE)
+    assert live.status(ETH) is not FeedStatus.LIVE
+
+
+@pytest.mark.parametrize("name", ["kraken", "coinbase"])
+async def test_a_symbol_that_is_refused_is_down_and_says_so(
+    closing: Closer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(name, closing)
+    live, venue = house.live, house.venue
+    monkeypatch.setattr(house.tongue, "pairs" if name == "kraken" else "products", (WORDS[name][BTC],))
+    await venue.cut()
+    await until(lambda: "the venue refused to tell of BOOK" in live.board.market(ETH).feed.why)
+    await until(lambda: len(venue.topics) == TOPICS[name] // 2)
+    await venue.play()
+    await until(lambda: live.status(BTC) is FeedStatus.LIVE)
+    assert live.status(ETH) is FeedStatus.DOWN
+    live.feed.unwant([Topic(Channel.BOOK, ETH)])
+    assert "to tell of TRADES" in live.board.market(ETH).feed.why
+    assert "BOOK" not in live.board.market(ETH).feed.why
+    assert live.meter.totals["feed_subscriptions_denied"] >= 3
 
 
 @pytest.mark.recorded

@@ -166,6 +166,21 @@ async def test_a_followed_market_is_not_replayed_over(house: House, closing: Clo
     assert "followed live" in answer.json()["detail"]
 
 
+async def test_a_replayed_market_is_followed_once_it_is_free(house: House, closing: Closer, tmp_path: Path) -> None:
+    gateway = await house.gateway(closing)
+    path = tmp_path / "a.csv"
+    path.write_text("symbol,timestamp,price,quantity\nBTCUSD,1704067200000,1,1\nBTCUSD,1704067260000,1,1\n")
+    replay = await gateway.begin(str(path), venue="kraken")
+    while not (await gateway.status(replay.id)).ticks_said:
+        await asyncio.sleep(0.002)
+    words = {"venue": "kraken", "symbol": "BTCUSD"}
+    refused = await gateway.request("POST", "/subscriptions", json=words)
+    assert (refused.status_code, refused.json()["code"]) == (409, "REPLAY_RUNNING")
+    assert (await gateway.request("DELETE", f"/replays/{replay.id}")).status_code == 200
+    assert (await gateway.request("POST", "/subscriptions", json=words)).status_code == 201
+    await until_live(gateway, "kraken BTCUSD")
+
+
 def _cut_alike(frames: list[TickColumns], venue: str) -> list[bytes]:
     """Every tick as a frame of its own, without what a replay has as its own: receive time, place and name."""
     return [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +16,11 @@ import structlog
 
 from services.gateway.core.audience import Audience
 from services.gateway.core.board import Board
+from services.gateway.feeds.flight import IN_FLIGHT_MAX
+from services.gateway.feeds.live import line as lines
+from services.gateway.feeds.live import voice as voices
 from services.gateway.feeds.live.dialect import Ask
+from services.gateway.feeds.live.line import Line, Pace
 from services.gateway.feeds.live.rest import Backoff, Rest
 from services.gateway.feeds.live.voice import Measure, Voice
 from services.gateway.feeds.live.words import as_columns, as_quote
@@ -22,8 +29,9 @@ from services.gateway.feeds.venues.binance import Binance
 from services.gateway.service import wire
 from services.gateway.settings import Settings
 from shared.contract.errors import Unavailable
-from shared.contract.feeds import Top, Trade
+from shared.contract.feeds import Batch, Top, Topic, Trade
 from shared.contract.market import FeedStatus
+from shared.contract.subjects import FEED
 from shared.kit.clock import Clock, SystemClock
 from shared.kit.fakes import FakeBus, FakeClock, fake_kit
 from shared.kit.frames import decode_frame
@@ -63,6 +71,81 @@ class TestWaiting:
     def test_many_failures_do_not_overflow(self) -> None:
         backoff = Backoff(random.Random(1), 0.25, 30)
         assert all(backoff.next_s() <= 30 for _ in range(5000))
+
+
+class SilentBus(FakeBus):
+    """JetStream that never answers."""
+
+    asked = 0
+
+    async def say(self, *words: Any, **more: Any) -> None:
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+class Owner:
+    """Whose line it is."""
+
+    def __init__(self) -> None:
+        self.downs = 0
+
+    def heard(self, batch: Batch) -> None: ...
+
+    def line_up(self, line: Line, topics: Sequence[Topic]) -> None: ...
+
+    def line_down(self, line: Line, why: str) -> None:
+        self.downs += 1
+
+    def line_failed(self, error: Exception) -> None:
+        raise error
+
+
+async def test_a_venue_that_leaves_us_waiting_is_tried_less_and_less_often(
+    closing: Closer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the connecting itself took."""
+    monkeypatch.setattr(lines, "CONNECT_S", 0.01)
+    monkeypatch.setattr(lines, "WELL_S", 0.001)
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    closing(silent.wait_closed)
+    port = silent.sockets[0].getsockname()[1]
+    clock, owner = WaitingClock(), Owner()
+    backoff = Backoff(random.Random(1), 1, 64)
+    line = Line(f"ws://127.0.0.1:{port}", Binance(), owner, backoff, clock, Pace(), None)
+    async with aiohttp.ClientSession() as session:
+        running = asyncio.create_task(line.run(session))
+        await until(lambda: owner.downs >= 5)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    silent.close()
+    assert all(wait >= limit / 2 for wait, limit in zip(clock.waits, (1, 2, 4, 8), strict=False))
+
+
+class WaitingClock(SystemClock):
+    """The real one, which notes for how long it was to be waited, and waits for nothing."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+class TestOutlet:
+    async def test_what_is_found_at_the_last_moment_is_said_before_what_is_said_anew(self) -> None:
+        bus, clock = FakeBus(), FakeClock()
+        board = Board(stale_after_ns=SECOND, markets_max=10)
+        outlet = Outlet(bus, clock, Meter("gateway"), board, Audience())
+        await outlet.open("binance", "BTCUSDT")
+        board.doubt("binance", "BTCUSDT", FeedStatus.GAP, "trade 7 is missing", clock.now_ns(), once=True)
+        await outlet.tell_anew(board.judge(clock.now_ns()), [])
+        told = [feed.status for feed in bus.heard(FEED)]
+        assert told[-3:] == [FeedStatus.GAP, FeedStatus.STALE, FeedStatus.STALE]
 
 
 class TestRest:
@@ -156,15 +239,39 @@ class TestVoice:
         assert list(decode_frame(frame.payload, "binance").trade_id) == ["5"]  # type: ignore[attr-defined]
 
     async def test_of_quotes_only_the_newest_is_said(self) -> None:
-        bus = FakeBus()
-        voice = self.voice(bus, Measure(quote_gap_s=0.05), Meter("gateway"))
-        for bid in ("1", "2", "3"):
-            voice.tell({"BTCUSDT": top(bid, "9")})
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+        bus, clock = FakeBus(), FakeClock()
+        voice = self.voice(bus, Measure(quote_gap_s=0.05), Meter("gateway"), clock)
+        voice.tell({"BTCUSDT": top("1", "9")})
+        await until(lambda: len(bus.said) == 1)
+        voice.tell({"BTCUSDT": top("2", "9")})
+        voice.tell({"BTCUSDT": top("3", "9")})
+        # Its time has come when the voice looks again.
+        clock.advance(1)
         await until(lambda: len(bus.said) == 2)
         assert [quote.bid for _, quote in bus.said] == [Decimal(1), Decimal(3)]  # type: ignore[attr-defined]
         await voice.close()
+
+    async def test_a_quote_that_is_forgotten_while_it_waits_is_not_said(self) -> None:
+        bus, clock = FakeBus(), FakeClock()
+        voice = self.voice(bus, Measure(quote_gap_s=0.001), Meter("gateway"), clock)
+        voice.tell({"BTCUSDT": top("1", "9")})
+        await until(lambda: len(bus.said) == 1)
+        voice.tell({"BTCUSDT": top("2", "9")})
+        voice.forget("BTCUSDT")
+        clock.advance(1)
+        voice.tell({"ETHUSDT": replace(top("3", "9"), symbol="ETHUSDT")})
+        await until(lambda: len(bus.said) == 2)
+        assert [quote.bid for _, quote in bus.said] == [Decimal(1), Decimal(3)]  # type: ignore[attr-defined]
+        await voice.close()
+
+    async def test_what_is_still_on_its_way_at_the_end_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(voices, "CLOSE_S", 0.01)
+        bus, meter = SilentBus(), Meter("gateway")
+        voice = self.voice(bus, Measure(frame_rows=1), meter)
+        voice.say([trade(number) for number in range(IN_FLIGHT_MAX + 4)])
+        await until(lambda: bus.asked == IN_FLIGHT_MAX)
+        await voice.close()
+        assert meter.totals["live_ticks_dropped"] == IN_FLIGHT_MAX + 4
 
     async def test_a_quote_that_cannot_be_read_is_counted_and_the_others_are_said(self) -> None:
         bus, meter = FakeBus(), Meter("gateway")
