@@ -55,7 +55,7 @@ async def durable(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...], 
         "inactive_threshold": in_ns(stream.age_max_s),
         **({"deliver_policy": "all"} if start is None else _from(start)),
     }
-    await make_consumer(line, stream, config, [s.wildcard for s in subjects])
+    await make_consumer(line, stream, config, _filters(stream, subjects))
     for other in before.over():
         await drop_consumer(line, stream, other)
     return name
@@ -112,7 +112,26 @@ async def followed(line: Line, shard: Shard, subjects: tuple[Subject[Any], ...],
         "inactive_threshold": in_ns(30),
         "mem_storage": True,
     }
-    return await make_consumer(line, stream, config, [s.wildcard for s in subjects])
+    return await make_consumer(line, stream, config, _filters(stream, subjects))
+
+
+def _filters(stream: Stream, subjects: tuple[Subject[Any], ...]) -> list[str]:
+    """What of the stream is wanted; nothing in particular where that is all of it.
+
+    To look for one of three patterns costs the server 23 µs a message, and 2 to take the next.
+    """
+    if len(subjects) > 1 and hears_all(stream, subjects):
+        return []
+    return [subject.wildcard for subject in subjects]
+
+
+def hears_all(stream: Stream, subjects: tuple[Subject[Any], ...]) -> bool:
+    """Whether these are all that the stream keeps."""
+    return {_first(one) for one in stream.subjects} == {_first(one.pattern) for one in subjects}
+
+
+def _first(pattern: str) -> str:
+    return pattern.partition(".")[0]
 
 
 def stream_of(subjects: tuple[Subject[Any], ...]) -> Stream:

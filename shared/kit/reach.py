@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.contract.subjects import Stream
 from shared.kit.clock import Clock
+from shared.kit.consumers import hears_all
 from shared.kit.meter import Meter
 from shared.kit.nats_line import Line
 from shared.kit.service import Batch, Follow
@@ -97,7 +98,7 @@ class Reach:
         self._book = Book()
         self._after = row.after if isinstance(row, Follow) else None
         self._meter = meter
-        self._hears_all = {_first(one) for one in stream.subjects} == {_first(one.pattern) for one in row.subjects}
+        self._hears_all = hears_all(stream, row.subjects)
         self._told = 0
         meter.count("messages_lost", 0, hearer=name)
 
@@ -149,10 +150,6 @@ class Reach:
         self._meter.gauge("unread_share", round(self.share, 4), hearer=self.name)
         self._meter.count("messages_lost", self._book.lost - self._told, hearer=self.name)
         self._told = self._book.lost
-
-
-def _first(pattern: str) -> str:
-    return pattern.split(".", maxsplit=1)[0]
 
 
 def _place(known: list[dict[str, Any]], name: str) -> tuple[int, int, int]:

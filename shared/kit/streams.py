@@ -51,11 +51,12 @@ async def state_of(line: Line, stream: Stream) -> dict[str, Any]:
 
 
 async def make_consumer(line: Line, stream: Stream, config: dict[str, Any], filters: list[str]) -> str:
-    """Make or find it; its name. That of one subject says so where it is made, as permissions want it."""
+    """Make or find it; its name. Without filters it has all of the stream. That of one subject says so where it is
+    made, as permissions want it."""
     where = f"CONSUMER.CREATE.{stream.name}.{config['name']}"
     if len(filters) == 1:
         where, config = f"{where}.{filters[0]}", config | {"filter_subject": filters[0]}
-    else:
+    elif filters:
         config = config | {"filter_subjects": filters}
     told = _agreed(await _answer(line, where, {"stream_name": stream.name, "config": config}))
     return told["name"]

@@ -34,7 +34,7 @@ from shared.contract.subjects import (
 from shared.kit import watch_queue
 from shared.kit.bus import NatsBus, Outgoing
 from shared.kit.clock import SystemClock
-from shared.kit.consumers import durable, followed
+from shared.kit.consumers import consumer_name, durable, followed
 from shared.kit.fakes import FakeValkey
 from shared.kit.hearing import Hearing
 from shared.kit.journal import Journal
@@ -44,7 +44,7 @@ from shared.kit.nats_wire import Incoming
 from shared.kit.pull import Pull
 from shared.kit.service import Heard, answer, batch, follow, on, watch
 from shared.kit.shard import Shard
-from shared.kit.streams import durables, last_sequence, make_stream
+from shared.kit.streams import durables, last_sequence, make_consumer, make_stream
 from tests.conftest import Closer
 from tests.servers import Server, nats_server
 
@@ -580,6 +580,31 @@ async def test_one_consumer_follows_all_of_a_long_stream(rig: Rig, monkeypatch: 
     await eventually(lambda: len(heard) == 1000)
     assert heard == list(range(1, 1001))
     assert made == [0], "an asking that is over is no reason to begin anew"
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+async def test_who_hears_all_of_a_stream_asks_for_no_part_of_it(rig: Rig, filtered: bool) -> None:
+    """Also where an earlier release had asked for each of its parts."""
+    pair = Stream("PAIR", ("left.>", "right.>"), 1 << 20, 60, "old")
+    row = tuple(Subject(f"{side}.{{account}}", Position, pair) for side in ("left", "right"))
+    await make_stream(rig.bus.line, pair, ours=True)
+    if filtered:
+        config = {"name": consumer_name("tester", row), "durable_name": consumer_name("tester", row)}
+        await make_consumer(
+            rig.bus.line, pair, config | {"ack_policy": "explicit"}, [subject.wildcard for subject in row]
+        )
+    await durable(rig.bus.line, Shard("tester"), row, 4)
+    [known] = await durables(rig.bus.line, pair)
+    assert known["config"].get("filter_subjects") is None
+    heard: list[int] = []
+
+    async def take(some: list[Heard[Any]]) -> None:
+        heard.extend(one.message.version for one in some)
+
+    for version, side in enumerate(("left", "right", "left")):
+        await rig.bus.store(f"{side}.a", position(version).encode(), None)
+    await rig.hearing.open(batch(row, take, wait_s=0.05))
+    await eventually(lambda: sorted(heard) == [0, 1, 2])
 
 
 async def test_what_is_told_is_heard_live_in_order(rig: Rig) -> None:
