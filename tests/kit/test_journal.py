@@ -182,10 +182,10 @@ async def test_a_thing_said_twice_is_stored_once(kit: FakeKit) -> None:
 
 async def test_with_a_full_outbox_nothing_new_is_taken_on_until_it_was_said(kit: FakeKit) -> None:
     kit.bus.away = True
-    for n in range(UNSAID_MAX + 1):
-        transaction = kit.journal.transaction()
+    transactions = [kit.journal.transaction() for _ in range(UNSAID_MAX + 1)]
+    for n, transaction in enumerate(transactions):
         transaction.say(POSITION, LONG, account="default", id=str(n))
-        await kit.journal.commit(transaction)
+    await asyncio.gather(*map(kit.journal.commit, transactions))
     assert kit.journal.trouble == f"{UNSAID_MAX + 1} commits wait for the streams to take their messages"
     assert kit.journal.broken is None, "nothing is in doubt"
 
