@@ -118,8 +118,9 @@ $(BIN)/trade2026: $(BIN)/python
 	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" -P -m shared.cli "$$@"\n' "$(CURDIR)" > $@
 	@chmod +x $@
 
+# Byte code is made below, of what is used; that of all these libraries takes half a minute.
 $(VENV)/core.stamp: requirements/core.txt $(BIN)/trade2026
-	$(PIP) -r $<
+	$(PIP) --no-compile -r $<
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(BIN)/trade2026
@@ -128,7 +129,8 @@ $(VENV)/dev.stamp: requirements/dev.txt $(BIN)/trade2026
 
 # Byte code and the bars' machine code, so that not the first start has to make them.
 $(VENV)/compiled.stamp: $(VENV)/core.stamp $(wildcard shared/domain/bars/*.py)
-	@$(BIN)/python -c 'from shared.cli.preload import preload; from shared.kit.settings import load_suite; preload(load_suite())'
+	@env -u PYTHONDONTWRITEBYTECODE \
+		$(BIN)/python -c 'from shared.cli.preload import preload; from shared.kit.settings import load_suite; preload(load_suite())'
 	@touch $@
 
 var/lock/bin/uv:
