@@ -126,13 +126,6 @@ class BookWhole:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
-    """The venue has taken up this subscription."""
-
-    topic: Topic
-
-
-@dataclass(frozen=True, slots=True)
 class Denied:
     """The venue will not have this subscription. `topic` is None where it does not say which."""
 
@@ -158,7 +151,7 @@ class Batch:
     trades: list[Trade] = field(default_factory=list[Trade])
     tops: list[Top] = field(default_factory=list[Top])
     books: list[BookChange | BookWhole] = field(default_factory=list[BookChange | BookWhole])
-    notes: list[Confirmed | Denied | Reached] = field(default_factory=list[Confirmed | Denied | Reached])
+    notes: list[Denied | Reached] = field(default_factory=list[Denied | Reached])
     other: int = 0
     garbage: int = 0
     reason: str = ""

@@ -17,7 +17,6 @@ from shared.contract.feeds import (
     BookWhole,
     Channel,
     Checksum,
-    Confirmed,
     Denied,
     Reached,
     Top,
@@ -221,7 +220,7 @@ class Mirror:
             if Channel.QUOTES not in mirrored.channels or now_ns - mirrored.looked_ns >= LOOK_NS:
                 self._look(symbol, mirrored, taken, now_ns)
 
-    def _take_note(self, note: Confirmed | Denied | Reached, taken: Taken, now_ns: int) -> None:
+    def _take_note(self, note: Denied | Reached, taken: Taken, now_ns: int) -> None:
         if isinstance(note, Reached) and (mirrored := self._symbols.get(note.symbol)):
             if Channel.TRADES in mirrored.channels and (missing := mirrored.numbers.reach(note.number)):
                 self._miss(note.symbol, mirrored, missing, taken, now_ns)

@@ -22,7 +22,6 @@ from shared.contract.feeds import (
     BookChange,
     BookWhole,
     Channel,
-    Confirmed,
     Denied,
     Level,
     Listed,
@@ -57,7 +56,7 @@ def test_every_checksum_that_kraken_said_holds(recorded: Path) -> None:
     dialect = Kraken()
     mirror, reader, checked = mirror_of(dialect), dialect.reader(), 0
     messages = said(recorded, "kraken")
-    symbols = {note.topic.symbol for note in read(dialect, *[m for _, m in messages]).notes}
+    symbols = {one.symbol for one in read(dialect, *[m for _, m in messages]).books}
     assert len(symbols) == 10
     assert {"ADABTC", "XMRUSD", "BTCCHF"} < symbols
     for symbol in symbols:
@@ -95,7 +94,7 @@ def test_coinbases_books_never_cross_and_its_trades_are_counted_through(recorded
     whole = read(dialect, *[message for _, message in messages])
     assert (len(whole.trades), len(whole.tops), len(whole.books), whole.garbage) == (97, 107, 9729, 0)
     assert whole.other == 0
-    symbols = {note.topic.symbol for note in whole.notes if isinstance(note, Confirmed)}
+    symbols = {one.symbol for one in (*whole.books, *whole.trades)}
     mirror = mirror_of(dialect)
     for symbol in symbols:
         for channel in Channel:

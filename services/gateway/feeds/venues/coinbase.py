@@ -29,7 +29,6 @@ from shared.contract.feeds import (
     BookChange,
     BookWhole,
     Channel,
-    Confirmed,
     Denied,
     Listed,
     Reached,
@@ -39,10 +38,6 @@ from shared.contract.feeds import (
 )
 
 _NAMES = {Channel.TRADES: "matches", Channel.QUOTES: "ticker", Channel.BOOK: "level2_batch"}
-_CHANNELS = {name: channel for channel, name in _NAMES.items()} | {
-    "level2": Channel.BOOK,
-    "level2_50": Channel.BOOK,
-}
 _NAMED = re.compile(r"(\S+) is not a valid product")
 
 
@@ -148,13 +143,8 @@ class _Ticker(msgspec.Struct, tag="ticker", tag_field="type"):
     time: str = ""
 
 
-class _Subscribed(msgspec.Struct):
-    name: str
-    product_ids: list[str] = []
-
-
 class _Subscriptions(msgspec.Struct, tag="subscriptions", tag_field="type"):
-    channels: list[_Subscribed]
+    """All that we are subscribed to by now. What the venue refuses comes as an error."""
 
 
 class _Error(msgspec.Struct, tag="error", tag_field="type"):
@@ -215,8 +205,7 @@ def _take(said: _Said, place: int, at_ns: int, batch: Batch) -> None:
         case _LastMatch():
             batch.notes.append(Reached(plain_symbol(said.product_id), said.trade_id))
         case _Subscriptions():
-            topics = [(_CHANNELS.get(one.name), word) for one in said.channels for word in one.product_ids]
-            batch.notes += [Confirmed(Topic(channel, plain_symbol(word))) for channel, word in topics if channel]
+            pass
         case _Error():
             batch.notes += _denied(said)
 

@@ -30,7 +30,6 @@ from shared.contract.feeds import (
     BookChange,
     BookWhole,
     Channel,
-    Confirmed,
     Denied,
     Level,
     Listed,
@@ -180,14 +179,10 @@ def _trades(rows: list[list[str]], symbol: str, place: int, at_ns: int) -> list[
 
 
 def _take_event(said: dict[str, Any], batch: Batch) -> None:
-    if said["event"] != "subscriptionStatus":
-        batch.other += 1
-        return
-    channel, pair = _CHANNELS.get(said.get("subscription", {}).get("name")), said.get("pair")
-    topic = Topic(channel, _symbol(pair)) if channel and pair else None
-    if said["status"] == "error":
+    is_status = said["event"] == "subscriptionStatus"
+    if is_status and said["status"] == "error":
+        channel, pair = _CHANNELS.get(said.get("subscription", {}).get("name")), said.get("pair")
+        topic = Topic(channel, _symbol(pair)) if channel and pair else None
         batch.notes.append(Denied(topic, str(said.get("errorMessage", "no reason given"))[:300]))
-    elif said["status"] == "subscribed" and topic:
-        batch.notes.append(Confirmed(topic))
-    else:
+    elif not is_status or said["status"] != "subscribed":
         batch.other += 1
